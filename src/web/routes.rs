@@ -76,10 +76,10 @@ pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         described(Anyone, routes!(health::live)),
         described(Anyone, routes!(health::ready)),
-        get("/static/style.css", Anyone, assets::style),
-        get("/static/app.js", Anyone, assets::script),
-        get("/static/icon.svg", Anyone, assets::icon),
-        get("/static/icon-alert.svg", Anyone, assets::icon_alert),
+        get("/static/style.css", Anyone, assets::serve(&assets::STYLE_SHEET)),
+        get("/static/app.js", Anyone, assets::serve(&assets::APP)),
+        get("/static/icon.svg", Anyone, assets::serve(&assets::ICON)),
+        get("/static/icon-alert.svg", Anyone, assets::serve(&assets::ICON_ALERT)),
 
         described(Metrics, routes!(metrics::show)),
         described(Anyone, routes!(description::describe)),

@@ -1,5 +1,7 @@
 //! The style sheet, the script and the icons, compiled in: there is no path to escape from.
 
+use std::future::{Ready, ready};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::LazyLock;
 
 use axum::extract::RawQuery;
@@ -7,46 +9,105 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use crate::web::http::fixed::Fixed;
-use crate::web::pages::views;
 
-/// Pages ask for `…?v=VERSION`, so a copy may be kept forever. Not under another version, for which
-/// a page of another replica asks during a roll-out: it would keep this one in its place.
+const STYLE_SOURCE: &str = include_str!("../../../static/style.css");
+const SCRIPT_SOURCE: &str = include_str!("../../../static/app.js");
+const ICON_SOURCE: &str = include_str!("../../../static/icon.svg");
+const ICON_ALERT_SOURCE: &str = include_str!("../../../static/icon-alert.svg");
+
+/// The style sheet without its comments and white space.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| minified_style(STYLE_SOURCE));
+/// The script without its comments and indentation.
+pub static SCRIPT: LazyLock<String> = LazyLock::new(|| minified_script(SCRIPT_SOURCE));
+
+/// Changes whenever an asset does: pages ask for `…?v=VERSION`.
+pub(super) static VERSION: LazyLock<u64> = LazyLock::new(|| {
+    let hasher = BuildHasherDefault::<DefaultHasher>::new();
+    hasher.hash_one((STYLE_SOURCE, SCRIPT_SOURCE, ICON_SOURCE, ICON_ALERT_SOURCE))
+});
+
+/// A copy of the version that was asked for may be kept forever. Not under another version, for
+/// which a page of another replica asks during a roll-out: it would keep this one in its place.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-static STYLE: LazyLock<Fixed> =
-    LazyLock::new(|| Fixed::new("text/css; charset=utf-8", views::STYLE.as_bytes()));
-static SCRIPT: LazyLock<Fixed> =
-    LazyLock::new(|| Fixed::new("text/javascript; charset=utf-8", views::SCRIPT.as_bytes()));
-static ICON: LazyLock<Fixed> = LazyLock::new(|| Fixed::new("image/svg+xml", views::ICON));
-static ICON_ALERT: LazyLock<Fixed> =
-    LazyLock::new(|| Fixed::new("image/svg+xml", views::ICON_ALERT));
+pub(crate) type Asset = LazyLock<Fixed>;
 
-fn asset(asset: &Fixed, RawQuery(query): &RawQuery, headers: &HeaderMap) -> Response {
-    let mut response = asset.answer(headers);
-    let version = query.as_ref().and_then(|query| query.strip_prefix("v="));
-    if version.is_some_and(|version| version.parse() == Ok(views::Layout::version())) {
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, FOREVER);
+pub(crate) static STYLE_SHEET: Asset =
+    Asset::new(|| Fixed::new("text/css; charset=utf-8", STYLE.as_bytes()));
+pub(crate) static APP: Asset =
+    Asset::new(|| Fixed::new("text/javascript; charset=utf-8", SCRIPT.as_bytes()));
+pub(crate) static ICON: Asset = Asset::new(|| Fixed::new("image/svg+xml", ICON_SOURCE));
+/// The icon with a red dot: something has failed.
+pub(crate) static ICON_ALERT: Asset = Asset::new(|| Fixed::new("image/svg+xml", ICON_ALERT_SOURCE));
+
+/// The handler of `GET /static/…`.
+pub(crate) fn serve(
+    asset: &'static Asset,
+) -> impl Fn(RawQuery, HeaderMap) -> Ready<Response> + Clone {
+    move |RawQuery(query): RawQuery, headers: HeaderMap| {
+        let mut response = asset.answer(&headers);
+        let version = query.as_ref().and_then(|query| query.strip_prefix("v="));
+        if version.is_some_and(|version| version.parse() == Ok(*VERSION)) {
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, FOREVER);
+        }
+        ready(response)
     }
-    response
 }
 
-/// `GET /static/style.css`.
-pub(crate) async fn style(query: RawQuery, headers: HeaderMap) -> Response {
-    asset(&STYLE, &query, &headers)
+/// Our style sheet has no strings in which white space could matter.
+fn minified_style(source: &str) -> String {
+    let mut text = code(source, "/*").join(" ");
+    for (long, short) in [
+        (": ", ":"),
+        ("; ", ";"),
+        (", ", ","),
+        (" > ", ">"),
+        (" {", "{"),
+        ("{ ", "{"),
+        ("} ", "}"),
+        (";}", "}"),
+    ] {
+        text = text.replace(long, short);
+    }
+    text
 }
 
-/// `GET /static/app.js`.
-pub(crate) async fn script(query: RawQuery, headers: HeaderMap) -> Response {
-    asset(&SCRIPT, &query, &headers)
+/// Our script has no string that spans several lines.
+fn minified_script(source: &str) -> String {
+    code(source, "//").join("\n")
 }
 
-/// `GET /static/icon.svg`.
-pub(crate) async fn icon(query: RawQuery, headers: HeaderMap) -> Response {
-    asset(&ICON, &query, &headers)
+/// The lines without their indentation, and without comments: ours have lines of their own.
+fn code<'a>(source: &'a str, comment: &str) -> Vec<&'a str> {
+    let lines = source.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with(comment))
+        .collect()
 }
 
-/// `GET /static/icon-alert.svg`.
-pub(crate) async fn icon_alert(query: RawQuery, headers: HeaderMap) -> Response {
-    asset(&ICON_ALERT, &query, &headers)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minifying_keeps_the_meaning() {
+        assert_eq!(
+            minified_style(
+                "/* Why */\na:hover > b, c {\n  margin: 0 auto;\n  width: calc(1rem - 1px);\n}\n"
+            ),
+            "a:hover>b,c{margin:0 auto;width:calc(1rem - 1px)}"
+        );
+        assert_eq!(
+            minified_script("// Why\nfoo();\n\n  const a = \"//\";\n"),
+            "foo();\nconst a = \"//\";"
+        );
+        // No comment is left, and no string spans several lines.
+        assert!(!STYLE.contains("/*") && !STYLE.contains("*/") && !SCRIPT.contains(" // "));
+        assert!(
+            !SCRIPT_SOURCE
+                .lines()
+                .any(|line| line.matches('`').count() % 2 == 1)
+        );
+    }
 }

@@ -4,10 +4,10 @@ use std::mem;
 use strum::VariantArray;
 use time::OffsetDateTime;
 
-use super::assets;
 use super::parts::Ago;
 use crate::domain::session::{Role, Source};
 use crate::store::{Session, Theme};
+use crate::web::pages::assets;
 use crate::web::pages::words::{self, Look};
 
 /// What every page shares.
@@ -43,7 +43,7 @@ pub struct Layout {
 
 impl Layout {
     /// The version of the style sheet, the script and the icons.
-    pub(crate) fn version() -> u64 {
+    pub(super) fn version() -> u64 {
         *assets::VERSION
     }
 

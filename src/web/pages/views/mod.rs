@@ -9,7 +9,6 @@ use askama::Template;
 
 mod account;
 mod activity;
-mod assets;
 mod chart;
 mod connection;
 mod docs;
@@ -23,12 +22,12 @@ mod purge;
 mod settings;
 mod sites;
 
+pub use super::assets::{SCRIPT, STYLE};
 pub use account::{
     AuditPage, NewSecondStep, PasswordErrors, PasswordPage, SecondStepPage, SessionEndedPage,
     SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
 pub use activity::{ActivityPage, Filter, Held, LivePage, Overview};
-pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use connection::{
     Connection, ConnectionForm, ConnectionPage, IamPolicy, ShownSettings, TestPart, TestResult,
