@@ -44,15 +44,14 @@ fn assert_harmless(name: &str, html: &str) {
 }
 
 fn hostile_layout(mut layout: Layout) -> Layout {
-    let link = Link {
-        label: HOSTILE,
-        path: HOSTILE,
-    };
     layout.banner = Some(Banner {
         look: words::PROBLEM,
-        title: HOSTILE,
-        text: HOSTILE.into(),
-        link: Some(link),
+        trouble: words::errors::Trouble {
+            title: HOSTILE,
+            text: HOSTILE.into(),
+            fix: HOSTILE,
+        },
+        path: Some(HOSTILE),
     });
     layout.flash = Some(words::Look {
         meaning: HOSTILE,

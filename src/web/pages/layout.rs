@@ -5,8 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::signed_in::SignedIn;
-use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
-use super::words::errors::Trouble;
+use super::views::{Banner, Layout, Nav, SiteLink, User};
 use super::words::{PROBLEM, WARNING, date, errors};
 use crate::domain::session::Role;
 use crate::domain::{DEFAULT_SITE, site_name};
@@ -99,16 +98,15 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     let proxy = state.unbelieved_proxy.get()?;
     user.session.manages_sites().then(|| Banner {
         look: WARNING,
-        title: errors::UNBELIEVED_PROXY,
-        text: errors::unbelieved_proxy(*proxy),
-        link: None,
+        trouble: errors::unbelieved_proxy(*proxy),
+        path: None,
     })
 }
 
 /// What keeps the site from purging, or from knowing how far a purge is, shown on every page.
 /// Editors are told who can fix it, rather than sent to a page that they may not see.
 fn banner(site: &Site, now: OffsetDateTime, reader: Role) -> Option<Banner> {
-    let (look, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
+    let (look, mut trouble, path) = if let Some(pause) = &site.pause {
         let paused = errors::paused(&pause.error.code);
         (PROBLEM, paused, "/settings/cdn")
     } else if let Some(until) = site.limited_until.filter(|until| *until > now) {
@@ -120,13 +118,12 @@ fn banner(site: &Site, now: OffsetDateTime, reader: Role) -> Option<Banner> {
         return None;
     };
     let is_admin = reader == Role::Admin;
+    if !is_admin {
+        trouble.text = errors::for_editors(&trouble.text).into();
+    }
     Some(Banner {
         look,
-        title,
-        text: match is_admin {
-            true => text.into(),
-            false => errors::for_editors(&text),
-        },
-        link: is_admin.then_some(Link { label: fix, path }),
+        trouble,
+        path: is_admin.then_some(path),
     })
 }

@@ -439,12 +439,12 @@ pub(crate) fn publish_failed() -> PublishPage {
         layout: Layout {
             banner: Some(Banner {
                 look: words::PROBLEM,
-                title: "Purging is paused",
-                text: "AWS no longer accepts the access key. Three publishes wait.".into(),
-                link: Some(Link {
-                    label: "Open the settings",
-                    path: "/settings/cdn",
-                }),
+                trouble: words::errors::Trouble {
+                    title: "Purging is paused",
+                    text: "AWS no longer accepts the access key. Three publishes wait.".into(),
+                    fix: "Open the settings",
+                },
+                path: Some("/settings/cdn"),
             }),
             ..layout(Nav::Activity)
         },

@@ -8,7 +8,7 @@ use super::parts::Ago;
 use crate::domain::session::{Role, Source};
 use crate::store::{Session, Theme};
 use crate::web::pages::assets;
-use crate::web::pages::words::{self, Look};
+use crate::web::pages::words::{self, Look, errors::Trouble};
 
 /// What every page shares.
 #[derive(Clone, Debug)]
@@ -227,19 +227,10 @@ impl User {
     }
 }
 
-/// A link within the service.
-#[derive(Clone, Debug)]
-pub struct Link {
-    pub label: &'static str,
-    /// The path after [`Layout::base`], with a slash before it.
-    pub path: &'static str,
-}
-
 #[derive(Clone, Debug)]
 pub struct Banner {
     pub look: Look,
-    pub title: &'static str,
-    /// Why, and what to do.
-    pub text: String,
-    pub link: Option<Link>,
+    pub trouble: Trouble,
+    /// Where it can be fixed, after [`Layout::base`].
+    pub path: Option<&'static str>,
 }

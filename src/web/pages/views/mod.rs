@@ -34,7 +34,7 @@ pub use connection::{
     Tested,
 };
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Shape};
-pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
+pub use layout::{Banner, Layout, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, NotificationsPage};
 pub use paging::{ListPage, Paging};

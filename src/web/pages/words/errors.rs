@@ -145,14 +145,17 @@ pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it
 /// The last row of a download that holds as much as one may.
 pub const CUT: &str = "incomplete: this file holds the most rows that one download may have; choose days to download the rest";
 
-pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
-
-pub fn unbelieved_proxy(proxy: IpAddr) -> String {
-    format!(
-        "Requests come through {proxy}, which is not trusted to say who sent them: everybody behind it counts as one \
-         address, and one who guesses passwords locks out the others. If it is your proxy, have it send X-Forwarded-For, \
-         and add it to TRUSTED_PROXIES."
-    )
+pub fn unbelieved_proxy(proxy: IpAddr) -> Trouble {
+    Trouble {
+        title: "A proxy is not trusted",
+        text: format!(
+            "Requests come through {proxy}, which is not trusted to say who sent them: everybody behind it counts as \
+             one address, and one who guesses passwords locks out the others. If it is your proxy, have it send \
+             X-Forwarded-For, and add it to TRUSTED_PROXIES."
+        )
+        .into(),
+        fix: "",
+    }
 }
 
 pub const TOO_MANY_STREAMS: &str = "Too many live pages are open here. Close some of them.";
