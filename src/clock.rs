@@ -10,6 +10,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::{Duration, OffsetDateTime};
 use uuid::{ContextV7, Timestamp, Uuid};
 use zeroize::Zeroizing;
@@ -64,6 +66,11 @@ impl Clock {
         aws_lc_rs::rand::fill(&mut *bytes)
             .expect("the operating system's random generator does not fail after start-up");
         bytes
+    }
+
+    /// A token of 256 random bits, as text that needs no escape in a URL, a header or a cookie.
+    pub fn token(&self) -> String {
+        URL_SAFE_NO_PAD.encode(*self.random::<32>())
     }
 }
 

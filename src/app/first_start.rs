@@ -14,8 +14,8 @@ use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
-use crate::store::{SealError, Sealer, Store, StoreError};
-use crate::web::{Hasher, fresh};
+use crate::store::{SealError, Sealer, Store, StoreError, hash};
+use crate::web::Hasher;
 
 /// What is wrong, and what to do, where the file is gone and something is sealed.
 const LOST: &str = "is missing, and a new key would not open what is stored: restore it from a backup. If there is none, \
@@ -202,7 +202,7 @@ pub(super) async fn new_set_up_link(
     clock: &Clock,
     public: &PublicUrl,
 ) -> Result<String, StoreError> {
-    let (token, stored) = fresh(clock);
-    store.add_set_up_link(&stored, clock.now()).await?;
+    let token = clock.token();
+    store.add_set_up_link(&hash(&token), clock.now()).await?;
     Ok(format!("{public}/set-up?token={token}"))
 }

@@ -18,7 +18,6 @@ pub use self::http::bodies::Bodies;
 pub use self::http::hasher::{Busy, Hasher};
 pub use self::http::places::Places;
 pub use self::http::turns::Turns;
-pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
 pub use self::routes::{Access, Route, router, routes};
 pub use self::state::{AppState, Shared};

@@ -10,12 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
 
 use super::kept;
-use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
 use crate::domain::session::{Role, Source};
 use crate::skycms::Word;
@@ -219,7 +216,7 @@ pub(crate) async fn begin(
     mut response: Response,
 ) -> Result<Response> {
     end_sent_sessions(state, headers).await?;
-    let (token, stored) = fresh(&state.clock);
+    let token = state.clock.token();
     let beginning = Beginning {
         id: state.clock.id(),
         address: from,
@@ -231,7 +228,7 @@ pub(crate) async fn begin(
     };
     let has_begun = state
         .store
-        .add_session(&stored, session, password, &beginning)
+        .add_session(&hash(&token), session, password, &beginning)
         .await?;
     if !has_begun {
         return Ok(see(state, "/sign-in"));
@@ -247,7 +244,11 @@ pub(crate) async fn begin(
         let known = known_device(state, headers).await?;
         let (token, device) = match known.zip(sent(state, headers, DEVICE)) {
             Some((device, token)) => (token, device),
-            None => fresh(&state.clock),
+            None => {
+                let token = state.clock.token();
+                let device = hash(&token);
+                (token, device)
+            }
         };
         // Counted from now, also where the browser has it already.
         let a_year = time::Duration::days(365);
@@ -291,13 +292,6 @@ pub(crate) async fn known_device(
         }
         _ => Ok(None),
     }
-}
-
-/// A random token of 256 bits, and the hash that is stored.
-pub(crate) fn fresh(clock: &Clock) -> (String, TokenHash) {
-    let token = URL_SAFE_NO_PAD.encode(*clock.random::<32>());
-    let stored = hash(&token);
-    (token, stored)
 }
 
 /// The hash of the token in a cookie.
