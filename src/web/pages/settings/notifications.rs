@@ -31,7 +31,7 @@ type Fields = BTreeMap<String, String>;
 const ENDPOINTS: usize = 6;
 const DELIVERIES: usize = 10;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 pub(crate) struct PageQuery {
     /// Only deliveries older than this one.
     before: Option<Uuid>,
@@ -207,29 +207,19 @@ pub(crate) async fn remove(
 ) -> Result<Response> {
     let (state, site) = (&visit.state, visit.site.id);
     let ending = Ending::of(&["endpoint", &visit.site.name, &id.to_string()]);
-    let mut shown = shown(&visit, id).await?;
-    if let Some(shown) = &shown
-        && answer.confirmed.is_none()
+    if answer.confirmed.is_none()
+        && let Some(shown) = shown(&visit, id).await?
     {
         let path = format!("/settings/cdn/notifications/{id}/remove");
-        let (section, question) = (Section::Notifications, words::remove(shown));
+        let (section, question) = (Section::Notifications, words::remove(&shown));
         return ask(&visit, section, question, &path, confirmed());
     }
-    if shown.is_some() {
-        let (ended, now) = (ending.form(), state.clock.now());
-        shown = state.store.remove_endpoint(site, id, ended, now).await?;
+    let (ended, now) = (ending.form(), state.clock.now());
+    match state.store.remove_endpoint(site, id, ended, now).await? {
+        None => ending.confirm(state).await?,
+        removed => visit.audit(AuditAction::RemovedEndpoint, removed).await,
     }
-    if shown.is_none() {
-        ending.confirm(state).await?;
-        return Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"));
-    }
-    done(
-        &visit,
-        AuditAction::RemovedEndpoint,
-        shown.map(|shown| (shown, true)),
-        "endpoint-removed",
-    )
-    .await
+    Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"))
 }
 
 /// As much of an endpoint's address as may be shown.
@@ -278,12 +268,7 @@ async fn reveal(visit: &Visit, secret: &SecretString) -> Result<Response> {
 
 async fn page(
     visit: &Visit,
-    PageQuery {
-        before,
-        delivery,
-        endpoint,
-        endpoints,
-    }: PageQuery,
+    query: PageQuery,
     form: EndpointForm,
     revealed: Vec<Revealed>,
 ) -> Result<NotificationsPage> {
@@ -294,16 +279,17 @@ async fn page(
     layout.pending = deliveries
         .iter()
         .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
-    if before.or(delivery).or(endpoint).is_some() || endpoints.is_some() {
+    if query != PageQuery::default() {
         layout.address = None;
     }
+    let before = query.before;
     if let Some(before) = before {
         let place = deliveries.iter().position(|other| other.id == before);
         deliveries.drain(..place.map_or(deliveries.len(), |place| place + 1));
     }
     let known = store.endpoints(site).await?;
-    let opened = known.iter().position(|known| Some(known.id) == endpoint);
-    let page = opened.map(|at| at / ENDPOINTS + 1).or(endpoints);
+    let opened = known.iter().position(|one| Some(one.id) == query.endpoint);
+    let page = opened.map(|at| at / ENDPOINTS + 1).or(query.endpoints);
     Ok(NotificationsPage {
         revealed,
         endpoints: ListPage::of(known.clone(), page, ENDPOINTS),
@@ -311,8 +297,8 @@ async fn page(
         form,
         paging: Paging::cut(&mut deliveries, DELIVERIES, before, |delivery| delivery.id),
         before,
-        opened: delivery,
-        endpoint,
+        opened: query.delivery,
+        endpoint: query.endpoint,
         deliveries,
         layout,
     })
