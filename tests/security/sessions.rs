@@ -198,13 +198,23 @@ async fn a_cookie_of_another_program_on_the_host_hides_none() {
 #[tokio::test]
 async fn the_way_back_leads_nowhere_else() {
     let service = Service::start_with(&[("PUBLIC_URL", "https://editor.example.com/cdn")]).await;
+    let long = format!("/{}", "a".repeat(3_000));
     for (next, location) in [
+        (
+            "/activity?state=failed&path=%2Fa",
+            "/cdn/activity?state=failed&path=%2Fa",
+        ),
         ("/settings/cdn?done=saved", "/cdn/settings/cdn?done=saved"),
+        ("", "/cdn/activity"),
+        ("settings", "/cdn/activity"),
         ("//evil.example/", "/cdn/activity"),
         ("https://evil.example/", "/cdn/activity"),
         ("/\\evil.example", "/cdn/activity"),
+        ("/\t/evil.example", "/cdn/activity"),
         ("/a\r\nSet-Cookie: owned=1", "/cdn/activity"),
         ("/\u{e4}", "/cdn/activity"),
+        ("javascript:alert(1)", "/cdn/activity"),
+        (long.as_str(), "/cdn/activity"),
     ] {
         let answer = service
             .browser()
