@@ -49,26 +49,20 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
         return Ok(None);
     }
     let form = to_bytes(body, LARGEST_AROUND).await.unwrap_or_default();
-    let Ok(form) = String::from_utf8(form.into()) else {
-        return Ok(None);
-    };
-    if form.is_empty() {
+    // A form that is kept already is not wrapped in another one.
+    if let Some(kept) = kept_field(parts, &form) {
+        return Ok(Some(kept));
+    }
+    let form = String::from_utf8(form.into()).unwrap_or_default();
+    if form.is_empty() || form.len() > LARGEST {
         return Ok(None);
     }
-    // A form that is kept already is not wrapped in another one.
-    let kept = match kept_field(parts, form.as_bytes()) {
-        Some(kept) => kept,
-        None if form.len() > LARGEST => return Ok(None),
-        None => seal(
-            state,
-            &Kept {
-                path: state.public.below(parts.uri.path()).to_owned(),
-                form,
-                until: state.clock.now() + LIFETIME,
-            },
-        )?,
+    let kept = Kept {
+        path: state.public.below(parts.uri.path()).to_owned(),
+        form,
+        until: state.clock.now() + LIFETIME,
     };
-    Ok(Some(kept))
+    seal(state, &kept).map(Some)
 }
 
 /// The sign-in, instead of the page that the form would have led to.

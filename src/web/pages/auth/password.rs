@@ -81,15 +81,8 @@ pub(crate) async fn set_up(
 }
 
 async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
-    if state
-        .store
-        .set_up_link_works(link, state.clock.now())
-        .await?
-    {
-        Ok(())
-    } else {
-        Err(Error::LinkExpired)
-    }
+    let works = state.store.set_up_link_works(link, state.clock.now());
+    works.await?.then_some(()).ok_or(Error::LinkExpired)
 }
 
 fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {

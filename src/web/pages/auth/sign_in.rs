@@ -117,12 +117,8 @@ pub(crate) async fn submit(
         kept: fields.kept,
         ..page
     })?;
-    let mut response = (status, page).into_response();
-    if let Some(seconds) = wait {
-        let headers = response.headers_mut();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    Ok(response)
+    let wait = wait.map(|seconds| [(header::RETRY_AFTER, HeaderValue::from(seconds))]);
+    Ok((status, wait, page).into_response())
 }
 
 /// `POST /sign-out`.

@@ -1,7 +1,7 @@
 //! The connection to CloudFront: shown, saved, tested and removed.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -121,11 +121,9 @@ pub(crate) async fn save(
         let wait = (next - now).whole_seconds().max(0) + 1;
         let mut page = typed(&visit, form, FieldErrors::default()).await?;
         page.form.trouble = Some(words::too_many_tests(wait));
-        let mut answer = refused(page)?;
-        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-        let headers = answer.headers_mut();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
-        return Ok(answer);
+        let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
+        let answer = (StatusCode::TOO_MANY_REQUESTS, wait, refused(page)?);
+        return Ok(answer.into_response());
     }
     let running = test::begin(&visit, in_force, seen, settings);
     if asks_for_events(&headers) {
