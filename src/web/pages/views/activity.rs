@@ -21,7 +21,6 @@ pub struct ActivityPage {
     /// The last day, only on the first page and without a filter.
     pub overview: Option<Overview>,
     pub filter: Filter,
-    /// The publishes, at most [`super::PAGE_SIZE`].
     pub publishes: Vec<PublishSummary>,
     pub paging: Paging,
     /// The site has settings: the first step that an empty list shows.

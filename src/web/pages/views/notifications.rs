@@ -67,7 +67,6 @@ impl NotificationsPage {
 pub struct EndpointForm {
     pub url: Field,
     pub kind: EndpointKind,
-    /// The chosen ones.
     pub events: Vec<Event>,
     pub events_error: Option<String>,
 }

@@ -12,9 +12,6 @@ use crate::store::{HookSecretView, KeyPairView, RefusedCall, TokenView};
 use crate::web::pages::words;
 
 /// The publish hook, and what publishers authenticate with.
-///
-/// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`,
-/// `…/settings/cdn/secrets` and `…/settings/cdn/secrets/{id}/revoke`.
 #[derive(Template)]
 #[template(path = "settings/hook.html")]
 pub struct HookPage {
@@ -23,20 +20,17 @@ pub struct HookPage {
     pub url: String,
     /// Tokens and secrets that were just created, each shown only this once.
     pub revealed: Vec<Revealed>,
-    /// The bearer tokens, newest first.
+    /// Newest first.
     pub tokens: ListPage<TokenView>,
-    /// The name of a new token, as typed.
     pub token_name: Field,
-    /// The signing secrets, newest first.
+    /// Newest first.
     pub secrets: ListPage<HookSecretView>,
     /// Why no secret was created.
     pub secret_error: Option<String>,
     /// The address for AWS SDKs.
     pub endpoint: String,
-    /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),
-    /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
+    /// Newest first.
     pub keys: ListPage<KeyPairView>,
-    /// The name of a new key pair, as typed.
     pub key_name: Field,
     pub key_is_home: bool,
 }
@@ -58,9 +52,7 @@ impl HookPage {
 pub struct Revealed {
     /// What it is: “Publish token “default””.
     pub name: String,
-    /// The secret itself.
     pub value: String,
-    /// It is a publish token.
     pub is_token: bool,
 }
 
@@ -82,14 +74,12 @@ pub struct PublishingPage {
     pub publishing: PublishingForm,
 }
 
-/// `POST …/settings/cdn/publishing`.
 #[derive(Clone, Debug, Default)]
 pub struct PublishingForm {
     /// `public_address`: where readers find the site.
     pub public_address: Field,
     /// `origin_path`: the folder of the origin that the distribution serves.
     pub origin_path: Field,
-    /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
     /// `related`: what else a publish purges, one rule per line.
     pub related: Field,
@@ -111,11 +101,9 @@ pub struct PublishingForm {
 pub struct SpendingPage {
     pub layout: Layout,
     pub spending: SpendingForm,
-    /// This month's paths and their cost.
     pub meter: Meter,
 }
 
-/// `POST …/settings/cdn/policy`.
 #[derive(Clone, Debug)]
 pub struct SpendingForm {
     pub policy: PolicyName,

@@ -210,7 +210,6 @@ pub fn name_taken(name: &str) -> String {
 /// A form that is sent again, after the token that it created was revoked.
 pub const REVOKED_SINCE: &str = "The token that this form created has been revoked. Submit the form again to create another one.";
 
-/// The name of a token that is shown once.
 pub fn token(name: &str) -> String {
     format!("Publish token “{name}”")
 }
@@ -219,14 +218,12 @@ pub fn token(name: &str) -> String {
 pub const ACCESS_KEY_ID: &str = "Access key ID";
 pub const SECRET_ACCESS_KEY: &str = "Secret access key";
 
-/// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret";
 
 pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
     format!("{line}: {why}")
 }
 
-/// As many signing secrets as a site can have.
 pub fn too_many_secrets(most: usize) -> String {
     format!("A site can have at most {most} signing secrets. Revoke one first.")
 }
