@@ -41,6 +41,13 @@ pub struct SavedSettings {
     pub report: Option<TestReport>,
 }
 
+impl SavedSettings {
+    pub fn has_failed(&self) -> bool {
+        let report = self.report.as_ref();
+        report.is_some_and(|report| !report.passed())
+    }
+}
+
 /// Which settings somebody saw before they changed them: those that were saved last, by when that
 /// was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

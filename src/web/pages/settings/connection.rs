@@ -95,11 +95,7 @@ pub(crate) async fn save(
         return refused(typed(&visit, form, errors).await?);
     }
     if fields.action == "save" {
-        let failed = draft.filter(|draft| {
-            let report = draft.report.as_ref();
-            draft.settings == settings && report.is_some_and(|report| !report.passed())
-        });
-        if failed.is_some() {
+        if draft.is_some_and(|draft| draft.has_failed() && draft.settings == settings) {
             let path = "/settings/cdn";
             let fields = vec![
                 ("action", "use_draft".to_owned()),

@@ -25,10 +25,8 @@ pub(super) async fn page(
     // No help to somebody who has to correct the form.
     let test = latest.filter(|_| typed.is_none()).and_then(test_result);
     let mut layout = layout(visit, Section::Connection);
-    let report = draft.and_then(|draft| draft.report.as_ref());
-    layout.mark = report
-        .filter(|report| !report.passed())
-        .map(|_| MARK_FAILED);
+    let has_failed = draft.is_some_and(SavedSettings::has_failed);
+    layout.mark = has_failed.then_some(MARK_FAILED);
     layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
     // The page itself says why purging is paused and what to do, if it can read the settings.
     if active.is_some() && site.pause.is_some() {

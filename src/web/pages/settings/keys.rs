@@ -18,13 +18,11 @@ use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 
 /// The name of a new key pair, and what its publisher means by `/*`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct NewKey {
-    #[serde(default)]
     name: String,
-    #[serde(default)]
     everything: String,
-    #[serde(default)]
     once: OnceKey,
 }
 
