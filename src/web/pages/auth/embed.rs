@@ -6,7 +6,7 @@ use axum::response::Response;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
 use crate::admin::audit::{self, Actor};
@@ -44,12 +44,10 @@ struct Claims {
     sub: String,
     role: OneOrMany,
     jti: String,
-    #[serde(deserialize_with = "numeric_date")]
-    iat: OffsetDateTime,
-    #[serde(deserialize_with = "numeric_date")]
-    exp: OffsetDateTime,
-    #[serde(default = "epoch", deserialize_with = "numeric_date")]
-    nbf: OffsetDateTime,
+    iat: f64,
+    exp: f64,
+    #[serde(default)]
+    nbf: f64,
     /// The sites that its bearer may see; none: `default`.
     sites: Option<OneOrMany>,
 }
@@ -72,13 +70,8 @@ impl OneOrMany {
 }
 
 /// Seconds since 1970, which may have a fraction (RFC 7519, 2).
-fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
-    let since = Duration::saturating_seconds_f64(f64::deserialize(deserializer)?);
-    Ok(OffsetDateTime::UNIX_EPOCH.saturating_add(since))
-}
-
-const fn epoch() -> OffsetDateTime {
-    OffsetDateTime::UNIX_EPOCH
+fn numeric_date(seconds: f64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::saturating_seconds_f64(seconds))
 }
 
 /// `GET /embed?token=<JWT>&theme=dark`: signs in, or asks first if somebody else is signed in. Any
@@ -145,7 +138,8 @@ async fn enter(
     claims: &Claims,
 ) -> Result<Response> {
     let token = hash(&claims.jti);
-    if !state.store.use_embed_token(&token, claims.exp).await? {
+    let expires = numeric_date(claims.exp);
+    if !state.store.use_embed_token(&token, expires).await? {
         return Err(Error::TicketRefused(ticket::USED));
     }
     let sites = claims.sites.as_ref();
@@ -217,14 +211,15 @@ fn accept(
     {
         return Err(ticket::OTHER_TYPE);
     }
-    if claims.exp <= now {
+    let [issued, begins, expires] = [claims.iat, claims.nbf, claims.exp].map(numeric_date);
+    if expires <= now {
         return Err(ticket::EXPIRED);
     }
-    if claims.exp > now.saturating_add(LONGEST + SKEW) {
+    if expires > now.saturating_add(LONGEST + SKEW) {
         return Err(ticket::TOO_LONG);
     }
     let latest = now.saturating_add(SKEW);
-    if claims.iat > latest || claims.nbf > latest || claims.exp - claims.iat > LONGEST {
+    if issued > latest || begins > latest || expires - issued > LONGEST {
         return Err(ticket::NOT_YET);
     }
     let is_name = |text: &str| {
