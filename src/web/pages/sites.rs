@@ -47,15 +47,6 @@ impl NewName {
     }
 }
 
-#[derive(Default)]
-struct Shown {
-    page: Option<usize>,
-    /// The name typed for a new site, and what is wrong with it.
-    new: Field,
-    /// A site, and the same for its new name.
-    renamed: Option<(String, Field)>,
-}
-
 /// Somebody who may create, rename and remove sites.
 pub(crate) struct Manager(Visitor);
 
@@ -84,23 +75,13 @@ impl From<SiteError> for Error {
 
 /// `GET /sites`.
 pub(crate) async fn show(manager: Manager, Query(query): Query<PageQuery>) -> Result<Response> {
-    let shown = Shown {
-        page: query.sites,
-        ..Shown::default()
-    };
-    html(&page(&manager, shown))
+    html(&page(&manager, query.sites, Field::default(), None))
 }
 
 /// `POST /sites`: creates a site and leads to its settings.
 pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result<Response> {
     let state = &manager.0.state;
-    let refuse = |error: String| {
-        let shown = Shown {
-            new: new.refused(error),
-            ..Shown::default()
-        };
-        refused(page(&manager, shown))
-    };
+    let refuse = |error: String| refused(page(&manager, None, new.refused(error), None));
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
@@ -137,11 +118,8 @@ pub(crate) async fn rename(
     let refuse = |error: String| {
         // Beside the name that it has: not if it was removed meanwhile.
         state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
-        let shown = Shown {
-            renamed: Some((old.to_string(), new.refused(error))),
-            ..Shown::default()
-        };
-        refused(page(&manager, shown))
+        let renamed = (old.as_str(), new.refused(error));
+        refused(page(&manager, None, Field::default(), Some(renamed)))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
@@ -240,30 +218,37 @@ async fn done(manager: &Manager, action: AuditAction, site: SiteId, detail: Stri
     manager.0.audit(action, Some(site), Some(detail)).await
 }
 
-fn page(manager: &Manager, shown: Shown) -> SitesPage {
-    let sites = manager.0.state.directory.sites();
-    let renamed = shown.renamed.as_ref();
+/// A page of the list, or that of a site with the new name that was typed for it; and the name that
+/// was typed for a new site.
+fn page(
+    manager: &Manager,
+    mut wanted: Option<usize>,
+    new: Field,
+    renamed: Option<(&str, Field)>,
+) -> SitesPage {
     let size = usize::from(PAGE_SIZE);
-    let at_fault = sites
-        .iter()
-        .position(|site| renamed.is_some_and(|(name, _)| *name == site.name));
-    let page = at_fault.map(|at| at / size + 1).or(shown.page);
-    let rows = sites.iter().map(|site| row(site, renamed)).collect();
+    let sites = manager.0.state.directory.sites();
+    let mut rows: Vec<SiteRow> = sites.iter().map(|site| row(site)).collect();
+    if let Some((name, typed)) = renamed
+        && let Some(at) = rows.iter().position(|row| row.name == name)
+    {
+        rows[at].new_name = typed;
+        wanted = Some(at / size + 1);
+    }
     SitesPage {
-        sites: ListPage::of(rows, page, size),
-        new: shown.new,
+        sites: ListPage::of(rows, wanted, size),
+        new,
         layout: manager.0.layout(Nav::Sites),
     }
 }
 
-fn row(site: &Site, renamed: Option<&(String, Field)>) -> SiteRow {
-    let renamed = renamed.filter(|(name, _)| *name == site.name);
+fn row(site: &Site) -> SiteRow {
     SiteRow {
         path: path_of(site),
         distribution_id: site.distribution_id.clone(),
         paused: site.pause.as_ref().map(|pause| pause.error.code.clone()),
         changeable: site.name != DEFAULT_SITE,
-        new_name: renamed.map_or_else(|| Field::new(site.name.clone()), |(_, field)| field.clone()),
+        new_name: Field::new(site.name.clone()),
         name: site.name.clone(),
     }
 }
