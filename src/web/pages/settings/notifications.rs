@@ -190,13 +190,8 @@ pub(crate) async fn test(
 pub(crate) async fn switch_on(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
     let (store, now) = (&visit.state.store, visit.state.clock.now());
     let shown = store.switch_on_endpoint(visit.site.id, id, now).await?;
-    done(
-        &visit,
-        AuditAction::SwitchedOnEndpoint,
-        shown,
-        "switched-on",
-    )
-    .await
+    let action = AuditAction::SwitchedOnEndpoint;
+    done(&visit, action, shown, "switched-on").await
 }
 
 /// `POST /settings/cdn/notifications/{id}/remove`: asks first.

@@ -123,11 +123,8 @@ impl Layout {
             (Nav::Purge, format!("{base}/purge"), "Purge"),
         ];
         if self.is_admin() {
-            links.push((
-                Nav::Settings(Section::Connection),
-                format!("{base}/settings/cdn"),
-                "Settings",
-            ));
+            let settings = Nav::Settings(Section::Connection);
+            links.push((settings, format!("{base}/settings/cdn"), "Settings"));
             links.push((Nav::Audit, format!("{root}/audit"), "Audit"));
         }
         if self.manages_sites() && !self.sites.is_empty() {

@@ -264,23 +264,16 @@ pub fn publishing(rules: &Publishing) -> Vec<(&'static str, String)> {
 
 /// The same for paths and cost.
 pub fn spending(spending: &Spending) -> Vec<(&'static str, String)> {
-    let limit = spending.monthly_limit.as_ref();
+    let fold_above = count(spending.fold_above.into());
+    let limit = spending.monthly_limit;
+    let (most, then) = limit
+        .map(|limit| (count(limit.paths), limit.then.into_str()))
+        .unwrap_or_default();
     vec![
         ("What is sent", spending.policy.into_str().to_owned()),
-        (
-            "Fold when there are more than",
-            count(spending.fold_above as u64),
-        ),
-        (
-            "Monthly limit",
-            limit.map(|limit| count(limit.paths)).unwrap_or_default(),
-        ),
-        (
-            "Past the limit",
-            limit
-                .map(|limit| limit.then.into_str().to_owned())
-                .unwrap_or_default(),
-        ),
+        ("Fold when there are more than", fold_above),
+        ("Monthly limit", most),
+        ("Past the limit", then.to_owned()),
     ]
 }
 
