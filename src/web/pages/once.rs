@@ -14,10 +14,11 @@ use crate::web::state::AppState;
 #[serde(transparent)]
 pub(crate) struct OnceKey(String);
 
-/// A form that is only a button.
+/// A form that is only a button, which may have to be confirmed first.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ButtonForm {
+    pub(crate) confirmed: Option<String>,
     pub(crate) once: OnceKey,
 }
 

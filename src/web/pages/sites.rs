@@ -12,9 +12,9 @@ use crate::store::{Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
-use crate::web::pages::once::{Ending, OnceKey};
+use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{ConfirmPage, Field, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage};
-use crate::web::pages::visit::{Confirmation, Visitor, html, refused};
+use crate::web::pages::visit::{Visitor, html, refused};
 use crate::web::pages::words::sites as words;
 use crate::web::state::AppState;
 
@@ -159,7 +159,7 @@ pub(crate) async fn rename(
 pub(crate) async fn remove(
     manager: Manager,
     Path(SitePath { name }): Path<SitePath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     if name.as_str() == DEFAULT_SITE {
         return Err(Error::NotFound);

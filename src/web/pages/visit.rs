@@ -13,7 +13,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::layout::{layout, path_of, site_layout};
-use super::once::OnceKey;
 use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
 use super::words::errors::MARK_ERROR;
@@ -208,12 +207,4 @@ pub(crate) fn see(state: &AppState, path: &str) -> Response {
 #[derive(Deserialize)]
 pub(crate) struct IdPath {
     pub(crate) id: Uuid,
-}
-
-/// A form that has to be confirmed first.
-#[derive(Deserialize)]
-pub(crate) struct Confirmation {
-    pub(crate) confirmed: Option<String>,
-    #[serde(default)]
-    pub(crate) once: OnceKey,
 }

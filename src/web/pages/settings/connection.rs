@@ -13,9 +13,9 @@ use crate::store::{SettingsVersion, Slot};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
-use crate::web::pages::once::OnceKey;
+use crate::web::pages::once::{ButtonForm, OnceKey};
 use crate::web::pages::views::{ConnectionPage, Section};
-use crate::web::pages::visit::{Confirmation, Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -231,7 +231,7 @@ pub(crate) async fn discard(visit: Visit) -> Result<Response> {
 }
 
 /// `POST /settings/cdn/remove`: asks first.
-pub(crate) async fn remove(visit: Visit, Form(answer): Form<Confirmation>) -> Result<Response> {
+pub(crate) async fn remove(visit: Visit, Form(answer): Form<ButtonForm>) -> Result<Response> {
     if answer.confirmed.is_none() {
         let (question, path) = (words::REMOVE, "/settings/cdn/remove");
         return ask(&visit, Section::Connection, question, path, confirmed());

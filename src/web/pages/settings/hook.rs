@@ -11,7 +11,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::{ButtonForm, Ending};
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::Question;
 
 /// How many rows of each list the page shows.
@@ -35,7 +35,7 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result
 /// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to show how it goes.
 pub(crate) async fn send_test(
     visit: Visit,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
@@ -69,7 +69,7 @@ pub(super) async fn revoke(
     visit: &Visit,
     proof: Proof,
     found: Option<(Question, String)>,
-    answer: &Confirmation,
+    answer: &ButtonForm,
 ) -> Result<Response> {
     let (list, id, action) = match proof {
         Proof::Token(id) => ("tokens", id, AuditAction::RevokedToken),

@@ -12,9 +12,9 @@ use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::{KeyPairView, Proof, Sender};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::OnceKey;
+use crate::web::pages::once::{ButtonForm, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, IdPath, Visit};
+use crate::web::pages::visit::{IdPath, Visit};
 use crate::web::pages::words::settings as words;
 
 /// The name of a new key pair, and what its publisher means by `/*`.
@@ -64,7 +64,7 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
 pub(crate) async fn rotate(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let state = &visit.state;
     let now = state.clock.now();
@@ -99,7 +99,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find(&visit, id).await?.map(|pair| {

@@ -18,7 +18,7 @@ use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{
     EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
-use crate::web::pages::visit::{Confirmation, IdPath, Visit, html, refused};
+use crate::web::pages::visit::{IdPath, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 
 /// Without scripts, the page reloads itself while a delivery is due within this.
@@ -140,7 +140,7 @@ pub(crate) async fn choose(
 pub(crate) async fn rotate(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let state = &visit.state;
     if answer.confirmed.is_none() {
@@ -172,7 +172,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn test(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (state, id_text) = (&visit.state, id.to_string());
     let form = once.form(state, &["test", &id_text]);
@@ -198,7 +198,7 @@ pub(crate) async fn switch_on(visit: Visit, Path(IdPath { id }): Path<IdPath>) -
 pub(crate) async fn remove(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let (state, site) = (&visit.state, visit.site.id);
     let ending = Ending::of(&["endpoint", &visit.site.name, &id.to_string()]);
@@ -229,7 +229,7 @@ async fn shown(visit: &Visit, id: Uuid) -> Result<Option<String>> {
 pub(crate) async fn again(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (state, id_text) = (&visit.state, id.to_string());
     let form = once.form(state, &["again", &id_text]);

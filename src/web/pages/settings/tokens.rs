@@ -13,7 +13,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{ButtonForm, OnceKey};
 use crate::web::pages::views::{Field, Revealed};
-use crate::web::pages::visit::{Confirmation, IdPath, Visit};
+use crate::web::pages::visit::{IdPath, Visit};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -65,7 +65,7 @@ pub(crate) async fn create_token(visit: Visit, Form(new): Form<NewToken>) -> Res
 pub(crate) async fn reveal_token(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     let name = find_token(&visit, id).await?.ok_or(Error::NotFound)?.name;
     let form = once.form(&visit.state, &["reveal", &id.to_string()]);
@@ -78,7 +78,7 @@ pub(crate) async fn reveal_token(
 pub(crate) async fn revoke_token(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find_token(&visit, id).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn revoke_token(
 /// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
 pub(crate) async fn create_secret(
     visit: Visit,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     let state = &visit.state;
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
@@ -120,7 +120,7 @@ pub(crate) async fn create_secret(
 pub(crate) async fn reveal_secret(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once }): Form<ButtonForm>,
+    Form(ButtonForm { once, .. }): Form<ButtonForm>,
 ) -> Result<Response> {
     find_secret(&visit, id).await?.ok_or(Error::NotFound)?;
     let name = id.to_string();
@@ -134,7 +134,7 @@ pub(crate) async fn reveal_secret(
 pub(crate) async fn revoke_secret(
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<Confirmation>,
+    Form(answer): Form<ButtonForm>,
 ) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find_secret(&visit, id).await?;
