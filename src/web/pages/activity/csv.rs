@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::list::{ListQuery, canonical};
+use super::list::ListQuery;
 use crate::store::{PublishFilter, PublishSummary, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
@@ -40,7 +40,6 @@ pub(crate) async fn download(visit: Visit, Query(query): Query<ListQuery>) -> Re
     ];
     let mut table = Table {
         now: visit.state.clock.now(),
-        canonical: canonical(&filter.path),
         site: visit.site.id,
         filter,
         state: visit.state,
@@ -86,8 +85,6 @@ struct Table {
     state: AppState,
     site: SiteId,
     filter: Filter,
-    /// The path of the filter, as it would be published.
-    canonical: Option<String>,
     now: OffsetDateTime,
     next: Option<Uuid>,
     rows: usize,
@@ -100,7 +97,7 @@ impl Table {
         let _turn = self.state.turns.reads.place(self.site).await?;
         let wanted = PublishFilter {
             before: self.next,
-            ..self.filter.for_store(self.canonical.as_deref())
+            ..self.filter.for_store()
         };
         let found = self
             .state

@@ -37,11 +37,12 @@ impl ListQuery {
     /// The filter, which the form shows again.
     pub(super) fn filter(&self) -> Filter {
         let day = |text: &str| date(text).map_or_else(String::new, |_| text.to_owned());
-        let ahead = self.ahead.as_str();
+        let (path, ahead) = (trim_pasted(&self.path), self.ahead.as_str());
         let (begin, end) = ahead.split_once(',').unwrap_or((ahead, ahead));
         Filter {
             state: self.state.parse().ok(),
-            path: trim_pasted(&self.path).to_owned(),
+            path: path.to_owned(),
+            canonical: canonical(path),
             from: day(&self.from),
             to: day(&self.to),
             ahead: [begin, end].map(|minutes| minutes.parse().unwrap_or_default()),
@@ -51,9 +52,10 @@ impl ListQuery {
 }
 
 impl Filter {
-    /// The same for the store; `canonical` is the path as it would be published.
-    pub(super) fn for_store<'a>(&'a self, canonical: Option<&'a str>) -> PublishFilter<'a> {
+    /// The same for the store.
+    pub(super) fn for_store(&self) -> PublishFilter<'_> {
         let path = self.path.as_str();
+        let canonical = self.canonical.as_deref().unwrap_or(path);
         let midnight = |day: Date, ahead: i16| {
             let ahead = UtcOffset::from_whole_seconds(i32::from(ahead) * 60);
             day.midnight()
@@ -63,7 +65,7 @@ impl Filter {
         let next_day = date(&self.to).and_then(Date::next_day);
         PublishFilter {
             state: self.state,
-            path: (!path.is_empty()).then(|| (path, canonical.unwrap_or(path))),
+            path: (!path.is_empty()).then_some((path, canonical)),
             since: date(&self.from).map(|day| midnight(day, begin)),
             until: next_day.map(|day| midnight(day, end)),
             burst: self.burst,
@@ -81,11 +83,10 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result
     let (state, site) = (&visit.state, &visit.site);
     let mut layout = visit.layout(Nav::Activity);
     let filter = query.filter();
-    let canonical = canonical(&filter.path);
     let wanted = PublishFilter {
         before: query.before,
         after: query.after,
-        ..filter.for_store(canonical.as_deref())
+        ..filter.for_store()
     };
     let now = layout.now;
     let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
@@ -136,7 +137,7 @@ async fn live_page(visit: &Visit, page: &str, now: OffsetDateTime) -> Result<Opt
 
 /// What was searched for, as it would be published: people paste addresses, and type paths without
 /// percent-encoding.
-pub(super) fn canonical(searched: &str) -> Option<String> {
+fn canonical(searched: &str) -> Option<String> {
     let items = as_published(searched)?;
     // The home page is two items, and “/” is part of every path.
     items

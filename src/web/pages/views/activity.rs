@@ -47,6 +47,8 @@ pub struct Filter {
     pub state: Option<PublishState>,
     /// `path`: part of an item.
     pub path: String,
+    /// The same as it would be published.
+    pub canonical: Option<String>,
     /// `from`: the first day, as `2026-11-23`, or empty.
     pub from: String,
     pub to: String,
