@@ -134,13 +134,4 @@ mod tests {
         assert_eq!(chart.publishes, Count(401));
         assert_eq!(chart.slowest, Some(Span(Duration::seconds(20))));
     }
-
-    #[test]
-    fn no_hours_is_an_empty_chart() {
-        let chart = Chart::new(&Day {
-            hours: Vec::new(),
-            whole: Pace::default(),
-        });
-        assert!(chart.bars.is_empty() && chart.p50.is_empty());
-    }
 }
