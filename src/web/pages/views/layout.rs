@@ -112,11 +112,8 @@ impl Layout {
             .collect()
     }
 
-    /// The pages that the reader may see: (is it this page, address, name).
+    /// The pages that somebody who is signed in may see: (is it this page, address, name).
     pub(super) fn links(&self) -> Vec<(bool, String, &'static str)> {
-        if self.user.is_none() {
-            return Vec::new();
-        }
         let (base, root) = (&self.base, &self.root);
         let mut links = vec![
             (Nav::Activity, format!("{base}/activity"), "Activity"),
