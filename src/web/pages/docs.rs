@@ -16,7 +16,7 @@ use crate::web::http::problem::MEDIA_TYPE;
 use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{
-    Answer, ApiPage, Content, Example, Group, Kind, Layout, Member, Nav, Operation, Prose, Shape,
+    Answer, ApiPage, Content, Example, Group, Layout, Member, Nav, Operation, Prose, Shape,
 };
 use crate::web::pages::visit::html;
 use crate::web::state::AppState;
@@ -201,19 +201,13 @@ fn proof(scheme: &Value) -> (String, Prose) {
 }
 
 fn answer(status: &str, answer: &Value, operation: &str) -> Answer {
-    let mut body = content(&answer["content"], &format!("{operation}-{status}"));
-    let mut problems = Vec::new();
-    if let Some((_, media)) =
-        members(&answer["content"]).find(|(media_type, _)| *media_type == MEDIA_TYPE)
-    {
-        body = None;
-        for (_, example) in members(&media["examples"]) {
-            let told = &example["value"];
-            let kind = text(&told["type"]);
-            let kind = kind.rsplit(':').next().unwrap_or_default().to_owned();
-            problems.push((kind, Prose(text(&told["detail"]))));
-        }
-    }
+    let body = content(&answer["content"], &format!("{operation}-{status}"));
+    let problems = members(&answer["content"][MEDIA_TYPE]["examples"]).map(|(_, example)| {
+        let told = &example["value"];
+        let kind = text(&told["type"]);
+        let kind = kind.rsplit(':').next().unwrap_or_default().to_owned();
+        (kind, Prose(text(&told["detail"])))
+    });
     Answer {
         status: status.to_owned(),
         good: status.starts_with('2'),
@@ -221,8 +215,8 @@ fn answer(status: &str, answer: &Value, operation: &str) -> Answer {
         headers: members(&answer["headers"])
             .map(|(name, header)| member(name, header, &header["schema"]))
             .collect(),
-        body,
-        problems,
+        body: body.filter(|body| body.media_type != MEDIA_TYPE),
+        problems: problems.collect(),
     }
 }
 
@@ -243,9 +237,7 @@ fn content(content: &Value, id: &str) -> Option<Content> {
                 Example {
                     id: format!("{id}-{name}"),
                     title: Prose(title),
-                    // In text, unlike in an attribute, quotes need no escape; the examples have
-                    // hundreds.
-                    text: json.replace('&', "&amp;").replace('<', "&lt;"),
+                    text: escaped(&json),
                     shown_at: None,
                 }
             })
@@ -263,33 +255,22 @@ fn member(name: &str, described: &Value, schema: &Value) -> Member {
     }
 }
 
-/// A schema in words.
-fn kind(schema: &Value) -> Kind {
-    let shape = referred(schema);
-    if shape.is_some() {
-        return Kind {
-            shape,
-            ..Kind::default()
-        };
+/// A schema in words, as HTML: a shape is a link to where the page describes it.
+fn kind(schema: &Value) -> String {
+    if let Some(shape) = referred(schema) {
+        return format!("<a href=\"#{shape}\">{shape}</a>");
     }
-    let choices = list(&schema["oneOf"]).chain(list(&schema["anyOf"]));
-    if let Some(choice) = choices.clone().find(|choice| choice["$ref"].is_string()) {
-        let or_null = list(&schema["oneOf"]).any(|choice| choice["type"] == "null");
-        return Kind {
-            after: if or_null { " or null" } else { "" }.into(),
-            ..kind(choice)
-        };
+    let choices = || list(&schema["oneOf"]);
+    if let Some(choice) = choices().find(|choice| choice["$ref"].is_string()) {
+        let or_null = choices().any(|choice| choice["type"] == "null");
+        return kind(choice) + if or_null { " or null" } else { "" };
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),
     };
     if types.contains(&"array") {
-        let of = kind(&schema["items"]);
-        return Kind {
-            before: format!("array of {}", of.before),
-            ..of
-        };
+        return format!("array of {}", kind(&schema["items"]));
     }
     let mut words = types.join(" or ");
     if let Some(format) = schema["format"]
@@ -308,17 +289,19 @@ fn kind(schema: &Value) -> Kind {
     if !schema["default"].is_null() {
         words += &format!(", {} by default", schema["default"]);
     }
-    Kind {
-        before: words,
-        ..Kind::default()
-    }
+    escaped(&words)
+}
+
+/// As HTML. In text, unlike in an attribute, quotes need no escape; the examples have hundreds.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 

@@ -47,7 +47,8 @@ pub struct Operation {
 #[derive(Clone, Debug)]
 pub struct Member {
     pub name: String,
-    pub kind: Kind,
+    /// What it may be, in words, as HTML.
+    pub kind: String,
     /// Where a parameter is: `path`, `query` or `header`.
     pub place: Option<String>,
     /// It is always present.
@@ -55,21 +56,11 @@ pub struct Member {
     pub text: Prose,
 }
 
-/// What a value may be, in words.
-#[derive(Clone, Debug, Default)]
-pub struct Kind {
-    /// Before the shape's name: `array of `.
-    pub before: String,
-    /// The name of a shape on this page.
-    pub shape: Option<String>,
-    /// After it: ` or null`.
-    pub after: String,
-}
-
 #[derive(Clone, Debug)]
 pub struct Content {
     pub media_type: String,
-    pub kind: Kind,
+    /// What it may be, in words, as HTML.
+    pub kind: String,
     pub examples: Vec<Example>,
 }
 

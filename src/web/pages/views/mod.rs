@@ -33,7 +33,7 @@ pub use connection::{
     Connection, ConnectionForm, ConnectionPage, IamPolicy, ShownSettings, TestPart, TestResult,
     Tested,
 };
-pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Shape};
+pub use docs::{Answer, ApiPage, Content, Example, Group, Member, Operation, Shape};
 pub use layout::{Banner, Layout, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, NotificationsPage};
