@@ -4,9 +4,7 @@ use time::OffsetDateTime;
 
 use super::look::{LONGEST_HOLD, Look, Next};
 use crate::domain::spending::next_month;
-use crate::domain::{
-    Kind, KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
-};
+use crate::domain::{Kind, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan};
 use crate::store::{StoreError, Wait};
 
 pub(super) enum Planned {
@@ -86,7 +84,7 @@ impl Look<'_> {
         };
         if plan.batches.is_empty() {
             let limited_until = plan.is_limited.then(|| next_month(now));
-            if plan.waits == Some(PlanLimit::Budget) {
+            if !plan.has_backlog {
                 return Ok(Planned::Waits(Wait {
                     limited_until,
                     ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)

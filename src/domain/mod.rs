@@ -89,7 +89,7 @@ pub use password::{NewPassword, PasswordError};
 pub use pasted::trim_pasted;
 pub use path::InvalidationPath;
 pub use pieces::Search;
-pub use plan::{Plan, PlanInput, PlanLimit, PlannedBatch, Policy, Saved, Waiting, Wanted, plan};
+pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, Wanted, plan};
 pub use policy_document::policy_document;
 pub use polling::{AfterGet, Asked, after_get, poll_interval};
 pub use publisher::Publisher;

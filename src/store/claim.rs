@@ -16,7 +16,7 @@ use super::stored::{LEASE, Stored};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::spending::next_month;
-use crate::domain::{Beliefs, Bucket, Plan, PlanLimit, Search, TraceParent, Usage, Waiting};
+use crate::domain::{Beliefs, Bucket, Plan, Search, TraceParent, Usage, Waiting};
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -157,10 +157,10 @@ impl Store {
         if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
-        let has_backlog = matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall));
         let limited_until = plan.is_limited.then(|| next_month(taking.now));
-        if inputs.is_marked || has_backlog || limited_until.is_some() {
-            mark(&mut tx, inputs.site, has_backlog, limited_until, taking.now).await?;
+        if inputs.is_marked || plan.has_backlog || limited_until.is_some() {
+            let (site, now) = (inputs.site, taking.now);
+            mark(&mut tx, site, plan.has_backlog, limited_until, now).await?;
         }
         // What a publish has been waiting beside may be ending, at a distribution that the site has
         // left since, and must not end this publish too.

@@ -1,8 +1,8 @@
 //! Coverage, quotas, policies and folding.
 
 use skycms_cdn::domain::{
-    Fate, Item, KnownPaths, Partition, Plan, PlanInput, PlanLimit, Policy, PublishRequest,
-    Publishing, Room, Usage, Waiting, canonicalize, explain,
+    Fate, Item, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest, Publishing, Room,
+    Usage, Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
 };
@@ -98,8 +98,8 @@ fn waiting_publishes_go_together_and_duplicates_once() {
     assert_eq!(taken(&plan), [1, 2, 3, 4]);
     assert_eq!(plan.batches[0].publishes, plan.taken);
     assert_eq!(
-        (plan.saved.coalesced, plan.saved.folded, plan.waits),
-        (3, 0, None)
+        (plan.saved.coalesced, plan.saved.folded, plan.has_backlog),
+        (3, 0, false)
     );
 }
 
@@ -129,7 +129,7 @@ fn what_does_not_fit_waits_and_says_why() {
         [1, 4],
         "3 would fit, but takes what 2 waits for"
     );
-    assert_eq!(plan.waits, Some(PlanLimit::Quota));
+    assert!(plan.has_backlog && !plan.is_limited);
     site.room = room(100, 15, 3);
     let plan = site.plan(&waiting);
     assert_eq!(
@@ -137,12 +137,12 @@ fn what_does_not_fit_waits_and_says_why() {
         [1, 3, 4],
         "2 does not fit this call; there is room in progress for all"
     );
-    assert_eq!(plan.waits, Some(PlanLimit::NextCall));
+    assert!(plan.has_backlog && !plan.is_limited);
     site.room = room(0, 0, 3_000);
     assert_eq!(
         site.plan(&waiting),
         Plan {
-            waits: Some(PlanLimit::Quota),
+            has_backlog: true,
             ..Plan::default()
         }
     );
@@ -158,10 +158,7 @@ fn wildcards_in_progress_do_not_hold_up_plain_paths() {
         publish(3, ["/d/*"]),
     ]);
     assert_eq!(batches(&plan), [["/c"]]);
-    assert_eq!(
-        (taken(&plan), plan.waits),
-        (vec![2], Some(PlanLimit::Quota))
-    );
+    assert_eq!((taken(&plan), plan.has_backlog), (vec![2], true));
 }
 
 #[test]
@@ -183,10 +180,7 @@ fn a_publish_larger_than_the_quota_is_cut_and_nothing_overtakes_it() {
             vec!["/5"]
         ]
     );
-    assert_eq!(
-        (taken(&plan), plan.waits),
-        (vec![1, 2, 4], Some(PlanLimit::Quota))
-    );
+    assert_eq!((taken(&plan), plan.has_backlog), (vec![1, 2, 4], true));
     let of = |batch: usize| {
         plan.batches[batch]
             .publishes
@@ -288,8 +282,7 @@ fn what_the_budget_holds_hides_no_other_reason() {
     site.room = room(3_000, 0, 3_000);
     let large = (0..10).map(|i| format!("/{i}"));
     let plan = site.plan(&[publish(1, large), publish(2, ["/x/*"])]);
-    assert_eq!(plan.waits, Some(PlanLimit::Quota));
-    assert!(plan.is_limited);
+    assert!(plan.has_backlog && plan.is_limited);
 }
 
 #[test]

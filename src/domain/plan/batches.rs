@@ -2,23 +2,19 @@
 
 use std::slice;
 
-use super::{PlanInput, PlanLimit};
+use super::PlanInput;
 use crate::domain::{Item, PerKind, Room, Usage, coverage::Cover};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
 
-/// The items that go, and why each publish that stays behind has to wait, by ascending index. The
-/// publishes after the last of these wait for quota.
-pub(super) fn choose<'a>(
-    input: &PlanInput<'a>,
-    folds: &Cover<'a>,
-) -> (Cover<'a>, Vec<(usize, PlanLimit)>) {
+/// The items that go, and the publishes that the budget holds back, by ascending index.
+pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<usize>) {
     let room = input.room;
     let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
     let mut reserved = Usage::default();
-    let mut waits = Vec::new();
+    let mut limited = Vec::new();
     for (i, waiting) in input.waiting.iter().enumerate() {
         let sent = waiting
             .items
@@ -32,11 +28,10 @@ pub(super) fn choose<'a>(
         // What its wildcards cover no longer has to be sent.
         let total = taken.total() - missing.replaced_in(&chosen) as u64 + need.total();
         if input.budget.is_some_and(|budget| total > budget) {
-            waits.push((i, PlanLimit::Budget));
+            limited.push(i);
             continue;
         }
-        let enough_room = room.allows(taken + reserved, need);
-        if enough_room
+        if room.allows(taken + reserved, need)
             && total <= u64::from(room.paths_per_request)
             && chosen.bytes() + missing.bytes() <= MOST_BYTES
         {
@@ -51,14 +46,8 @@ pub(super) fn choose<'a>(
             break;
         }
         reserved = reserved + need;
-        let reason = if enough_room {
-            PlanLimit::NextCall
-        } else {
-            PlanLimit::Quota
-        };
-        waits.push((i, reason));
     }
-    (chosen, waits)
+    (chosen, limited)
 }
 
 /// Spreads the items over batches: the first fits `room`, every other one `quota`.

@@ -82,9 +82,8 @@ pub struct Plan {
     pub batches: Vec<PlannedBatch>,
     /// The publishes whose items are all covered by the batches, oldest first.
     pub taken: Vec<Uuid>,
-    /// Why the oldest publish that is left has to wait, of those that the budget does not hold back
-    /// if there are any; `None` if none is left.
-    pub waits: Option<PlanLimit>,
+    /// Whether publishes are left because there is no room for them.
+    pub has_backlog: bool,
     /// Whether publishes are left because of the budget.
     pub is_limited: bool,
     /// The wildcards that folding put in place of what was asked.
@@ -102,16 +101,6 @@ pub struct PlannedBatch {
     pub publishes: Vec<Uuid>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlanLimit {
-    /// Until an invalidation in progress completes.
-    Quota,
-    /// Until the next call: this one is full.
-    NextCall,
-    /// Until there is more to spend.
-    Budget,
-}
-
 /// Paths that did not have to be sent and paid for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -124,16 +113,16 @@ pub struct Saved {
 /// Decides which of the waiting publishes go now, and in which batches.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let folds = folds(input);
-    let (chosen, waits) = choose(input, &folds.iter().collect());
+    let (chosen, limited) = choose(input, &folds.iter().collect());
     let batches = pack(&chosen, input.room, input.quota);
-    finish(input, &chosen, &batches, &waits, &folds)
+    finish(input, &chosen, &batches, &limited, &folds)
 }
 
 fn finish(
     input: &PlanInput<'_>,
     chosen: &Cover<'_>,
     batches: &[Vec<&Item>],
-    waits: &[(usize, PlanLimit)],
+    limited: &[usize],
     folds: &[Item],
 ) -> Plan {
     let batch_of: HashMap<&Item, usize> = batches
@@ -161,13 +150,10 @@ fn finish(
         let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
         if items.len() == waiting.items.len() {
             plan.taken.push(waiting.publish);
+        } else if limited.binary_search(&i).is_ok() {
+            plan.is_limited = true;
         } else {
-            let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
-            let why = known.map_or(PlanLimit::Quota, |at| waits[at].1);
-            plan.is_limited |= why == PlanLimit::Budget;
-            if matches!(plan.waits, None | Some(PlanLimit::Budget)) {
-                plan.waits = Some(why);
-            }
+            plan.has_backlog = true;
         }
         for item in covering {
             let publishes = &mut plan.batches[batch_of[item]].publishes;
