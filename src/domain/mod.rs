@@ -99,7 +99,7 @@ pub use retry::{AfterCreate, Attempt, RateLesson, Sent, Verdict, after_create};
 pub use second_step::SecondStep;
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
-pub use spending::{HeldNote, InFlight, MeterReading, MonthUsage, PolicyName, Spending, Terms};
+pub use spending::{HeldNote, InFlight, MonthUsage, PolicyName, Spending, Terms};
 pub use state::{InvalidationStatus, PublishState, WaitReason};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};

@@ -3,7 +3,7 @@
 use strum::{EnumString, IntoStaticStr};
 use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
-use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
+use super::meter::{MonthlyLimit, PastLimit, Prices};
 use super::plan::DEFAULT_THRESHOLD;
 use super::{Limits, Policy, Usage};
 
@@ -136,33 +136,6 @@ impl Terms {
     }
 }
 
-/// What a month has cost so far, and is going to cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeterReading {
-    /// What coalescing and folding saved the site.
-    pub site_saved: u64,
-    pub key_cost: MicroUsd,
-    /// How many of the month's free paths the access key has left.
-    pub free_left: u64,
-    /// Paths of the access key by the month's end, at this pace.
-    pub projected_paths: u64,
-    pub projected_cost: MicroUsd,
-}
-
-impl MonthUsage {
-    /// The meter at `now`, which is within the month.
-    pub fn read(&self, prices: &Prices, now: OffsetDateTime) -> MeterReading {
-        let projected_paths = projected_paths(self.key_paths, now);
-        MeterReading {
-            site_saved: self.site_asked.saturating_sub(self.site_paths),
-            key_cost: prices.cost(0, self.key_paths),
-            free_left: prices.free_left(self.key_paths),
-            projected_paths,
-            projected_cost: prices.cost(0, projected_paths),
-        }
-    }
-}
-
 /// The first day of the month, in UTC as on AWS's bill.
 pub fn month_of(at: OffsetDateTime) -> Date {
     let day = at.to_offset(UtcOffset::UTC).date();
@@ -187,13 +160,6 @@ pub enum HeldNote {
 }
 
 impl HeldNote {
-    /// The month's limit is reached.
-    pub fn monthly_limit(now: OffsetDateTime) -> Self {
-        Self::MonthlyLimit {
-            until: next_month(now),
-        }
-    }
-
     /// What it means and what can be done about it, if it is worth mentioning yet.
     pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
         match self {
@@ -232,7 +198,6 @@ mod tests {
     fn used(paths: u64) -> MonthUsage {
         MonthUsage {
             site_paths: paths,
-            site_asked: paths * 3,
             key_paths: paths * 2,
             ..MonthUsage::default()
         }
@@ -305,21 +270,6 @@ mod tests {
         assert_eq!(left(100, 0), Some(400));
         assert_eq!(left(100, 390), Some(10));
         assert_eq!(left(600, 0), Some(0));
-    }
-
-    #[test]
-    fn a_meter_of_two_sites_with_one_key() {
-        let month = MonthUsage {
-            site_requests: 10,
-            site_paths: 1_500,
-            site_asked: 9_000,
-            key_paths: 2_000,
-        };
-        let reading = month.read(&Prices::default(), datetime!(2026-11-16 00:00 UTC));
-        assert_eq!(reading.site_saved, 7_500);
-        assert_eq!(reading.key_cost.0, 5_000_000);
-        assert_eq!((reading.free_left, reading.projected_paths), (0, 4_000));
-        assert_eq!(reading.projected_cost.to_string(), "15.00");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use crate::domain::{DistributionId, Quotas};
+use crate::domain::meter::projected_paths;
+use crate::domain::{DistributionId, MonthUsage, Prices, Quotas};
 use crate::store::{Day, Site, Underway, Workload};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{Chart, Count, Held, Meter, Overview, Span, Usd};
@@ -82,17 +83,43 @@ async fn underway(
 }
 
 pub(crate) async fn meter(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Meter> {
-    let prices = &state.limits.prices;
     let usage = state.store.month_usage(site.id, now).await?;
-    let reading = usage.read(prices, now);
-    Ok(Meter {
+    Ok(read_meter(&usage, &state.limits.prices, now))
+}
+
+fn read_meter(usage: &MonthUsage, prices: &Prices, now: OffsetDateTime) -> Meter {
+    let projected_paths = projected_paths(usage.key_paths, now);
+    let cost = |paths| Usd(prices.cost(0, paths).0 / 1_000);
+    Meter {
         month: format!("{} {}", now.month(), now.year()),
         paths: Count(usage.key_paths),
         free: Count(prices.free_paths),
-        free_left: Count(reading.free_left),
-        cost: Usd(reading.key_cost.0 / 1_000),
-        projected_paths: Count(reading.projected_paths),
-        projected_cost: Usd(reading.projected_cost.0 / 1_000),
-        saved: Count(reading.site_saved),
-    })
+        free_left: Count(prices.free_left(usage.key_paths)),
+        cost: cost(usage.key_paths),
+        projected_paths: Count(projected_paths),
+        projected_cost: cost(projected_paths),
+        saved: Count(usage.site_asked.saturating_sub(usage.site_paths)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_meter_of_two_sites_with_one_key() {
+        let month = MonthUsage {
+            site_requests: 10,
+            site_paths: 1_500,
+            site_asked: 9_000,
+            key_paths: 2_000,
+        };
+        let now = datetime!(2026-11-16 00:00 UTC);
+        let meter = read_meter(&month, &Prices::default(), now);
+        assert_eq!((meter.saved.0, meter.free_left.0), (7_500, 0));
+        assert_eq!((meter.cost.0, meter.projected_cost.0), (5_000, 15_000));
+        assert_eq!(meter.projected_paths.0, 4_000);
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::spending::next_month;
 use crate::domain::{
     Canonical, Explanation, HeldNote, Hint, InFlight, MicroUsd, Plan, PlanInput, Quotas, Usage,
     WaitReason, Waiting, explain, hints, plan,
@@ -116,7 +117,11 @@ pub(crate) async fn dry_run(
         (None, _) => (Some(WaitReason::Settings), None),
         (Some(_), Some((why, note))) => (Some(why), note),
         (Some(_), None) if is_past_limit => {
-            (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
+            let until = next_month(now);
+            (
+                Some(WaitReason::Quota),
+                Some(HeldNote::MonthlyLimit { until }),
+            )
         }
         (Some(inputs), None) => (room_for(first, inputs, now), None),
     };
