@@ -191,12 +191,16 @@ const YOUR_ID: &str = "YOUR_DISTRIBUTION_ID";
 
 impl IamPolicy {
     pub fn new(distribution: Option<&DistributionId>, partition: Partition) -> Self {
-        let tenant = "dt_000000000000000000000000000";
-        let of_tenant = policy_document(tenant.parse().ok().as_ref(), partition);
+        let policy = |distribution: &DistributionId| policy_document(distribution, partition);
+        let without_id = |example: &str| {
+            let of_example = example.parse::<DistributionId>().map(|id| policy(&id));
+            of_example.unwrap_or_default().replace(example, YOUR_ID)
+        };
+        let of_distribution = without_id("E0000000000000");
         Self {
-            shown: policy_document(distribution, partition),
-            of_distribution: policy_document(None, partition),
-            of_tenant: of_tenant.replace(tenant, YOUR_ID),
+            shown: distribution.map_or_else(|| of_distribution.clone(), policy),
+            of_tenant: without_id("dt_000000000000000000000000000"),
+            of_distribution,
         }
     }
 }
