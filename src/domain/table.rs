@@ -1,5 +1,6 @@
 //! What tests of many similar cases share: tables with a case on each line.
 
+use super::Item;
 use super::edge::EdgeAnswer;
 
 /// The rows of a table, whose cells stand between bars.
@@ -17,6 +18,12 @@ pub(super) fn assert_says(text: &str, words: &str) {
     for words in words.split(" … ") {
         assert!(text.contains(words), "{text:?} lacks {words:?}");
     }
+}
+
+/// Items as they are stored.
+pub(super) fn items<S: AsRef<str>>(stored: impl IntoIterator<Item = S>) -> Vec<Item> {
+    let item = |stored: S| Item::from_canonical(stored.as_ref()).expect("an item");
+    stored.into_iter().map(item).collect()
 }
 
 /// An answer with headers such as `age: 90; via: 1.1 varnish`.

@@ -1,18 +1,15 @@
 use time::macros::datetime;
 
 use super::*;
-use crate::domain::table::{answer, assert_says, rows};
+use crate::domain::table::{answer, assert_says, items, rows};
 
 const RECEIVED: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:20 UTC);
 
-fn publish(items: &[&str]) -> CheckedPublish {
+fn publish(stored: &[&str]) -> CheckedPublish {
     CheckedPublish {
         address: PublicAddress::parse("https://www.example.com", false).expect("an address"),
-        items: items
-            .iter()
-            .map(|item| Item::from_canonical(item).expect("an item"))
-            .collect(),
+        items: items(stored),
         received_at: RECEIVED,
         accepted_at: RECEIVED + Duration::SECOND,
     }

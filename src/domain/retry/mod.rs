@@ -1,13 +1,15 @@
 //! What follows from CloudFront's answer to `CreateInvalidation`: the only retry policy. Its result
 //! is kept in the database, which is the only retry loop.
 
+mod search;
 mod size;
 
 use time::{Duration, OffsetDateTime};
 
+pub use self::search::Search;
+use self::search::suspect;
 use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
-use super::pieces::{Search, Suspicion, suspect};
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
     AwsError, Beliefs, CreateOutcome, InvalidationId, Item, LONGEST_BELIEF, Limits, RefusedFor,
@@ -227,14 +229,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::BatchTooLarge(error) | CreateOutcome::BatchRefused(error) => {
             beliefs.answered(held, now);
-            match suspect(sent.items, sent.search) {
-                Suspicion::Pieces { pieces, searching } => AfterCreate::Split {
-                    error,
-                    pieces,
-                    searching,
-                },
-                Suspicion::Hopeless { rest_too } => AfterCreate::Failed { error, rest_too },
-            }
+            suspect(error, sent.items, sent.search)
         }
         CreateOutcome::NotSent(error) => {
             beliefs.not_asked(held);
