@@ -12,10 +12,6 @@ use super::{Item, text::text};
 #[error("expected 1 to 256 printable ASCII characters without spaces")]
 pub struct NotAToken;
 
-fn is_token(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -29,7 +25,9 @@ macro_rules! token {
             type Err = NotAToken;
 
             fn from_str(text: &str) -> Result<Self, NotAToken> {
-                if is_token(text) { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
+                let is_token = (1..=256).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_graphic());
+                if is_token { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
             }
         }
 

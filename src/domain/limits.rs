@@ -109,11 +109,8 @@ impl Limits {
     }
 
     /// What the quotas leave while `used` is in progress.
-    pub fn left(&self, used: Usage) -> Room {
-        Room {
-            items: self.in_progress.less(used),
-            paths_per_request: self.paths_per_request,
-        }
+    pub fn left(&self, used: Usage) -> Usage {
+        self.in_progress.less(used)
     }
 }
 

@@ -54,7 +54,7 @@ impl Partition {
 ///
 /// It decides the partition and no more: requests are always signed for
 /// [`Partition::signing_region`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region {
     code: &'static str,
     name: &'static str,
@@ -83,12 +83,6 @@ impl Region {
 
     pub const fn partition(self) -> Partition {
         self.partition
-    }
-}
-
-impl fmt::Debug for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Region({})", self.code())
     }
 }
 

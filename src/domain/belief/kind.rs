@@ -124,14 +124,12 @@ impl Belief {
             self.accepted = 0;
         }
         if self.refused.is_none() {
-            let lately = self
-                .refusal
-                .is_some_and(|last| (now - last.at).abs() < LATELY);
-            self.refusals = if lately {
-                self.refusals.saturating_add(1)
-            } else {
-                1
+            let is_recent = |last: Refusal| (now - last.at).abs() < LATELY;
+            let before = match self.refusal.is_some_and(is_recent) {
+                true => self.refusals,
+                false => 0,
             };
+            self.refusals = before.saturating_add(1);
         }
         self.most = Some((held / 2).max(self.accepted).max(1));
         self.refused = Some(held);

@@ -91,13 +91,13 @@ impl Beliefs {
         now: OffsetDateTime,
     ) -> Room {
         let quota = limits.quota();
-        let left = limits.left(used).at_most(quota);
+        let left = limits.left(used).at_most(quota.items);
         let items = PerKind::each(|kind| {
             let starves = shortage.starves(kind, now);
             match self.of(kind).opinion(completed_at, starves, now) {
                 Opinion::Full => 0,
                 Opinion::Ask => quota.items[kind],
-                Opinion::Count => left.items[kind],
+                Opinion::Count => left[kind],
             }
         });
         self.flow(limits, now)
@@ -141,7 +141,7 @@ impl Beliefs {
         now: OffsetDateTime,
     ) {
         for kind in held.kinds() {
-            let beyond = held[kind] > limits.left(used).items[kind];
+            let beyond = held[kind] > limits.left(used)[kind];
             let starves = shortage.starves(kind, now);
             let belief = self.of_mut(kind);
             if beyond || matches!(belief.opinion(completed_at, starves, now), Opinion::Ask) {
@@ -155,7 +155,7 @@ impl Beliefs {
         self.answered(held, now);
         for kind in held.kinds() {
             let belief = self.of_mut(kind);
-            if held[kind] > limits.left(used).items[kind] {
+            if held[kind] > limits.left(used)[kind] {
                 // There was room beyond what is counted: the next one may ask, too.
                 belief.asked_at = None;
             }
@@ -203,7 +203,7 @@ impl Beliefs {
     /// smaller calls that still fit go on.
     pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
         for kind in held.kinds() {
-            if held[kind] <= limits.left(others).items[kind] {
+            if held[kind] <= limits.left(others)[kind] {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
                 // With none of ours in progress, others have filled it, and nobody tells us when

@@ -1,7 +1,6 @@
 //! Intake: from the body of the publish hook to canonical items.
 
 mod given;
-mod publishing;
 mod related;
 
 use std::{collections::HashSet, fmt};
@@ -13,10 +12,10 @@ use serde::{
 use utoipa::ToSchema;
 
 use self::given::read_path;
-pub use self::publishing::Publishing;
 pub use self::related::{MAX_RULES, RelatedRule, RelatedRuleError};
 use super::{
-    CacheTag, InvalidationPath, Item, Partition,
+    CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHost,
+    edge::PublicAddress,
     path::{Reading, path_part},
 };
 
@@ -24,6 +23,21 @@ use super::{
 /// thousand are at least four requests and $50; whoever has more to purge at once is better served
 /// by a wildcard. It also bounds how long one publish can keep the planner busy.
 pub const MAX_ITEMS: usize = 10_000;
+
+/// What a site's owner decided about its publishes, as one form changes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Publishing {
+    /// Where readers find the site, if its pages are looked at there.
+    pub public_address: Option<PublicAddress>,
+    /// Where in its origin the distribution begins.
+    pub origin_path: OriginPath,
+    /// Hosts whose absolute URLs are accepted; none means any.
+    pub hosts: Vec<PublisherHost>,
+    /// What goes with a publish of certain pages, or of any.
+    pub related: Vec<RelatedRule>,
+    /// Whether `/about` also means `/about/` and `/about/index.html`.
+    pub directory_variants: bool,
+}
 
 /// The body of the publish hook. At least one of the three must say something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -15,19 +15,16 @@ pub struct Wanted {
 impl Wanted {
     /// The only kind that there is room for, if publishes without any of it cannot go.
     pub fn only_kind(&self) -> Option<Kind> {
-        if self.policy != Policy::Exact || self.budget.is_some() {
-            return None;
-        }
-        only(self.room.items.kinds())
+        let kind = self.only_missing(Usage::default());
+        kind.filter(|_| self.budget.is_none())
     }
 
     /// The one kind of which more may go than these different items, if there is one such kind and
     /// nothing is folded.
     pub fn only_missing(&self, different: Usage) -> Option<Kind> {
-        if self.policy != Policy::Exact {
-            return None;
-        }
-        only(self.room.items.less(different).kinds())
+        let mut kinds = self.room.items.less(different).kinds();
+        let kind = kinds.next().filter(|_| kinds.next().is_none());
+        kind.filter(|_| self.policy == Policy::Exact)
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
@@ -51,9 +48,4 @@ impl Wanted {
         let most = items.total().min(paths_per_request.into());
         self.policy == Policy::Exact && different.at_most(items).total() >= most
     }
-}
-
-/// The kind, if it is a single one.
-fn only(mut kinds: impl Iterator<Item = Kind>) -> Option<Kind> {
-    kinds.next().filter(|_| kinds.next().is_none())
 }
