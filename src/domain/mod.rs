@@ -96,7 +96,7 @@ pub use quota::{Counts, Learned, Quota, Quotas};
 pub use region::{Partition, Region};
 pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_create};
 pub use second_step::SecondStep;
-pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
+pub use settings::{Field, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
 pub use spending::{HeldNote, InFlight, MonthUsage, PolicyName, Spending, Terms};
 pub use state::{InvalidationStatus, PublishState, WaitReason};

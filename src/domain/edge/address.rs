@@ -28,8 +28,7 @@ impl PublicAddress {
             Url::parse(&format!("https://{text}"))
         };
         let url = url.map_err(|_| NotAPublicAddress::NotAnAddress)?;
-        let is_named = url.host_str().is_some_and(|host| !host.is_empty());
-        if !matches!(url.scheme(), "http" | "https") || !is_named {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(NotAPublicAddress::NotAnAddress);
         }
         if url.scheme() == "http" && !allow_http {

@@ -39,8 +39,7 @@ impl EndpointUrl {
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, NotAnEndpoint> {
         let text = text.trim();
         let mut url = Url::parse(text).map_err(|_| NotAnEndpoint::NotAnAddress)?;
-        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
-        if text.len() > LONGEST || !matches!(url.scheme(), "http" | "https") || !has_host {
+        if text.len() > LONGEST || !matches!(url.scheme(), "http" | "https") {
             return Err(NotAnEndpoint::NotAnAddress);
         }
         if url.scheme() == "http" && !allow_http {

@@ -1,5 +1,6 @@
 //! A site's CDN settings, and the form they are typed into.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::SecretString;
@@ -79,7 +80,7 @@ impl fmt::Debug for SettingsForm {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Field {
     DistributionId,
@@ -88,17 +89,10 @@ pub enum Field {
     Region,
 }
 
-/// What is wrong with one field, for the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    pub field: Field,
-    /// What is wrong and what to do. Never repeats a secret.
-    pub message: String,
-}
-
-/// Everything that is wrong with a form, in the order of its fields.
+/// Everything that is wrong with a form: for each field at fault, what is wrong and what to do.
+/// Never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FieldErrors(Vec<FieldError>);
+pub struct FieldErrors(BTreeMap<Field, String>);
 
 impl FieldErrors {
     /// For a form of which only this field is wrong.
@@ -109,32 +103,23 @@ impl FieldErrors {
     }
 
     fn add(&mut self, field: Field, message: impl fmt::Display) {
-        self.0.push(FieldError {
-            field,
-            message: message.to_string(),
-        });
+        self.0.insert(field, message.to_string());
     }
 
     fn take<T, E: fmt::Display>(&mut self, field: Field, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(field, error)).ok()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
-        self.0.iter()
-    }
-
     pub fn message(&self, field: Field) -> Option<&str> {
-        self.iter()
-            .find(|error| error.field == field)
-            .map(|error| error.message.as_str())
+        self.0.get(&field).map(String::as_str)
     }
 }
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_field = |e: &FieldError| format!("{}: {}", e.field.into_str(), e.message);
-        let all: Vec<String> = self.iter().map(of_field).collect();
-        f.write_str(&all.join(" "))
+        let fields = self.0.iter();
+        let all = fields.map(|(field, message)| format!("{}: {message}", field.into_str()));
+        f.write_str(&all.collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -203,7 +188,6 @@ fn key_pair(
         (_, secret) => errors.take(Field::SecretAccessKey, secret),
     };
     let id = errors.take(Field::AccessKeyId, id);
-    errors.0.sort_by_key(|error| error.field as u8);
     Some(Credentials::AccessKey {
         id: id?,
         secret: secret?,

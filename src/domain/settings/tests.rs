@@ -52,7 +52,7 @@ fn a_good_form_becomes_settings() {
 #[test]
 fn all_that_is_wrong_is_said_at_once() {
     let errors = errors_of(&form("", "ASIAIOSFODNN7EXAMPLE", "short", "us-gov-west-1"));
-    let fields: Vec<_> = errors.iter().map(|error| error.field.into_str()).collect();
+    let fields: Vec<_> = errors.0.keys().map(Field::into_str).collect();
     let all = "distribution_id access_key_id secret_access_key region";
     assert_eq!(fields.join(" "), all);
     assert_says(&errors, Field::AccessKeyId, "temporary key");
