@@ -56,11 +56,10 @@ impl Answer {
     }
 
     fn without_invalidation(self) -> AwsError {
+        let message = "The answer holds no invalidation.";
         AwsError {
-            code: AwsError::UNREADABLE_ANSWER.to_owned(),
-            message: "The answer holds no invalidation.".to_owned(),
             request_id: self.request_id,
-            http_status: None,
+            ..AwsError::new(AwsError::UNREADABLE_ANSWER, message)
         }
     }
 }
@@ -109,12 +108,7 @@ impl Failure {
     }
 
     pub(super) fn not_built(error: &(dyn Error + 'static)) -> Self {
-        Self::Refused(AwsError {
-            code: AwsError::NOT_BUILT.to_owned(),
-            message: full_message(error),
-            request_id: None,
-            http_status: None,
-        })
+        Self::Refused(AwsError::new(AwsError::NOT_BUILT, full_message(error)))
     }
 
     fn answered(with_code: &impl Fn(&str) -> AwsError, meta: &impl ProvideErrorMetadata) -> Self {

@@ -88,7 +88,7 @@ impl Dispatcher {
                 tracing::error!(%site, %error, "paused");
                 let error = match error {
                     StoreError::NotGranted => AwsError::not_granted(),
-                    error => AwsError::unreadable_secret(&error.to_string()),
+                    error => AwsError::new(AwsError::UNREADABLE_SECRET, error.to_string()),
                 };
                 let until = now + UNREADABLE_WAIT;
                 store.pause(site, &error, until, version, now).await?;

@@ -94,35 +94,32 @@ impl AwsError {
     }
 
     pub fn stopped() -> Self {
-        Self::ours(Self::STOPPED, "the service stopped before the answer came")
+        Self::new(Self::STOPPED, "the service stopped before the answer came")
     }
 
     pub fn too_late() -> Self {
-        Self::ours(
+        Self::new(
             Self::TOO_LATE,
             "the service was held up before it could call CloudFront",
         )
     }
 
     pub fn no_settings() -> Self {
-        Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
-    }
-
-    pub fn unreadable_secret(reason: &str) -> Self {
-        Self::ours(Self::UNREADABLE_SECRET, reason)
+        Self::new(Self::NO_SETTINGS, "the site's CDN settings were removed")
     }
 
     pub fn not_granted() -> Self {
-        Self::ours(
+        Self::new(
             Self::NOT_GRANTED,
             "the operator has not allowed AWS default credentials for this distribution",
         )
     }
 
-    fn ours(code: &str, message: &str) -> Self {
+    /// Where nothing was answered.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
-            message: message.to_owned(),
+            message: message.into(),
             request_id: None,
             http_status: None,
         }

@@ -99,7 +99,7 @@ impl Store {
                         // Only its own invalidations cannot be asked about; others are not held up.
                         Err(error) if error.is_about_a_row() => {
                             tracing::error!(%site, %error, "the invalidations of a site cannot be asked about");
-                            Err(AwsError::unreadable_secret(&error.to_string()))
+                            Err(AwsError::new(AwsError::UNREADABLE_SECRET, error.to_string()))
                         }
                         Err(error) => return Err(error),
                     })

@@ -257,11 +257,7 @@ fn pause(
     Some(Pause {
         since,
         resume_at,
-        error: serde_json::from_value(error).unwrap_or_else(|_| AwsError {
-            code: AwsError::UNREADABLE_ANSWER.to_owned(),
-            message: shown,
-            request_id: None,
-            http_status: None,
-        }),
+        error: serde_json::from_value(error)
+            .unwrap_or_else(|_| AwsError::new(AwsError::UNREADABLE_ANSWER, shown)),
     })
 }

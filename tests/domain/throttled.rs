@@ -13,10 +13,8 @@ const START: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
 
 fn error(code: &str) -> AwsError {
     AwsError {
-        code: code.into(),
-        message: String::new(),
-        request_id: None,
         http_status: Some(400),
+        ..AwsError::new(code, "")
     }
 }
 

@@ -16,10 +16,8 @@ fn settings(id: &str, region: &str) -> Settings {
 
 fn error(code: &str, message: &str, status: u16) -> AwsError {
     AwsError {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        request_id: None,
         http_status: Some(status),
+        ..AwsError::new(code, message)
     }
 }
 

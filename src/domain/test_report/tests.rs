@@ -5,10 +5,8 @@ use crate::domain::{Credentials, Region};
 
 fn error(code: &str) -> AwsError {
     AwsError {
-        code: code.to_owned(),
-        message: String::new(),
         request_id: Some("7f9b".to_owned()),
-        http_status: None,
+        ..AwsError::new(code, "")
     }
 }
 
