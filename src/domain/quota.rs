@@ -46,7 +46,7 @@ pub struct Learned {
 }
 
 /// What is in progress at a distribution.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub used: Usage,
     /// The part of it that is counted just in case.
@@ -99,24 +99,19 @@ mod tests {
     #[test]
     fn what_was_learned_is_shown_until_it_is_forgotten() {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-        let counts = Counts {
-            used: Usage::default(),
-            unconfirmed: Usage::default(),
-            completed_at: None,
-        };
-        let quotas = Quotas::new(&beliefs, &limits, &counts, NOW);
+        let quotas_by = |beliefs: &Beliefs| Quotas::new(beliefs, &limits, &Counts::default(), NOW);
+        let quotas = quotas_by(&beliefs);
         assert_eq!((quotas.files.quota, quotas.files.per_call), (3_000, 3_000));
         assert_eq!(quotas.files.learned, None);
 
         beliefs.files.lower(300, RefusedFor::Size, NOW);
-        let quotas = Quotas::new(&beliefs, &limits, &counts, NOW);
+        let quotas = quotas_by(&beliefs);
         assert_eq!((quotas.files.quota, quotas.files.per_call), (3_000, 150));
         let learned = quotas.files.learned.map(|learned| learned.refused);
         assert_eq!(learned, beliefs.files.refusal);
         assert_eq!(quotas.wildcards.per_call, 15);
 
         beliefs.files.forget_unproven();
-        let quotas = Quotas::new(&beliefs, &limits, &counts, NOW);
-        assert_eq!(quotas.files.learned, None);
+        assert_eq!(quotas_by(&beliefs).files.learned, None);
     }
 }

@@ -15,12 +15,9 @@ const A_FEW: u32 = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PolicyName {
-    /// Only what was asked.
     #[default]
     Exact,
-    /// Fold into wildcards when there is much, or when it costs.
     Economical,
-    /// Each batch is `/*`.
     Everything,
 }
 
@@ -181,7 +178,6 @@ impl HeldNote {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
     use time::macros::{date, datetime};
 
@@ -212,26 +208,12 @@ mod tests {
 
     #[test]
     fn what_is_in_progress_counts_towards_folding() {
-        let spending = Spending {
-            policy: PolicyName::Economical,
-            ..Spending::default()
-        };
         let threshold = |fold_above, in_progress| {
             let spending = Spending {
                 fold_above,
-                ..spending
+                ..Spending::default()
             };
-            let in_flight = InFlight {
-                planned: 0,
-                in_progress,
-            };
-            match spending
-                .terms(&used(0), in_flight, &Prices::default())
-                .policy
-            {
-                Policy::Economical { threshold } => threshold,
-                other => panic!("{other:?}"),
-            }
+            spending.threshold(in_progress)
         };
         assert_eq!(threshold(100, 0), 100);
         assert_eq!(threshold(100, 60), 40);

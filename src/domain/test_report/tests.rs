@@ -229,10 +229,3 @@ fn it_survives_being_stored() {
     let read: TestReport = serde_json::from_value(stored).unwrap();
     assert_eq!(read, report);
 }
-
-#[test]
-fn the_test_purges_no_real_page() {
-    let batch = test_batch("test-1".parse().unwrap());
-    let items: Vec<_> = batch.items.iter().map(Item::as_str).collect();
-    assert_eq!(items, ["/skycms-cdn-test"]);
-}
