@@ -1,24 +1,30 @@
 //! Who or what published.
 
-use std::fmt;
 use std::sync::Arc;
+
+use strum::Display;
 
 /// What a publish came with: a proof by its name, or a person. It is copied several times on a
 /// publish's way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Display)]
 pub enum Publisher {
+    #[strum(to_string = "token {0}")]
     Token(Arc<str>),
     /// A Standard Webhooks signature; signing secrets have no names.
+    #[strum(to_string = "signature")]
     Signature,
+    #[strum(to_string = "key-pair {0}")]
     KeyPair(Arc<str>),
     /// Somebody who signed in with a password here.
+    #[strum(to_string = "user {0}")]
     User(Arc<str>),
     /// Somebody whom SkyCMS signed in.
+    #[strum(to_string = "skycms-user {0}")]
     SkyCmsUser(Arc<str>),
 }
 
 impl Publisher {
-    /// Reads what [`fmt::Display`] wrote.
+    /// Reads what its [`Display`] wrote.
     pub fn parse(stored: &str) -> Option<Self> {
         let (kind, name) = stored.split_once(' ').unwrap_or((stored, ""));
         let name = name.into();
@@ -30,18 +36,6 @@ impl Publisher {
             "skycms-user" => Self::SkyCmsUser(name),
             _ => return None,
         })
-    }
-}
-
-impl fmt::Display for Publisher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(name) => write!(f, "token {name}"),
-            Self::Signature => f.write_str("signature"),
-            Self::KeyPair(name) => write!(f, "key-pair {name}"),
-            Self::User(name) => write!(f, "user {name}"),
-            Self::SkyCmsUser(name) => write!(f, "skycms-user {name}"),
-        }
     }
 }
 
