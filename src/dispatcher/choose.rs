@@ -200,9 +200,9 @@ impl Look<'_> {
                 .fits(room.items)
             {
                 let flow = inputs.beliefs.flow(limits, now);
-                let (why, until) = match flow.admits(stored.usage, limits) {
-                    Err(next) => (WaitReason::Rate, next),
-                    Ok(()) => (WaitReason::Quota, inputs.ask_again_at(stored.usage, now)),
+                let (why, until) = match flow.admits_at(stored.usage, limits) {
+                    Some(next) => (WaitReason::Rate, next),
+                    None => (WaitReason::Quota, inputs.ask_again_at(stored.usage, now)),
                 };
                 let held = store
                     .hold_stored(self.connection, inputs, stored, why, until, now)

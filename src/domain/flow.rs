@@ -54,11 +54,9 @@ impl Flow {
         }
     }
 
-    /// Whether a stored batch may be sent now: what it needs is there, or the bucket is full.
-    ///
-    /// # Errors
-    /// When there will be enough.
-    pub fn admits(self, usage: Usage, limits: &Limits) -> Result<(), OffsetDateTime> {
+    /// When a stored batch may be sent, since what it needs is there or the bucket is full; none:
+    /// now.
+    pub fn admits_at(self, usage: Usage, limits: &Limits) -> Option<OffsetDateTime> {
         // What one kind has overdrawn delays nothing of the other.
         let waits = usage.kinds().filter_map(|kind| {
             let rate = limits.per_second[kind]?;
@@ -66,16 +64,13 @@ impl Flow {
             // A microsecond more, so that rounding never makes the next try a moment early.
             (missing > 1e-9).then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
         });
-        match waits.max() {
-            Some(wait) => Err(self.refilled_at + wait),
-            None => Ok(()),
-        }
+        waits.max().map(|wait| self.refilled_at + wait)
     }
 
     /// When the refilled bucket of a kind will be full, unless it is.
     pub fn full_at(self, kind: Kind, limits: &Limits) -> Option<OffsetDateTime> {
         let all = Usage::counted(u32::MAX, u32::MAX);
-        self.admits(all.only(|other| other == kind), limits).err()
+        self.admits_at(all.only(|other| other == kind), limits)
     }
 
     /// Takes what a batch needs from refilled buckets.
@@ -130,17 +125,17 @@ mod tests {
         assert_eq!(room(flow), Usage::counted(150, 1));
         let spent = flow.spent(files(150), &limits);
         assert_eq!(room(spent), Usage::counted(0, 1));
-        let next = spent.admits(files(10), &limits).unwrap_err();
-        let at = |now| spent.refilled(&limits, now).admits(files(10), &limits);
-        assert!(at(next).is_ok());
-        assert!(at(next - Duration::milliseconds(1)).is_err());
+        let next = spent.admits_at(files(10), &limits).unwrap();
+        let at = |now| spent.refilled(&limits, now).admits_at(files(10), &limits);
+        assert_eq!(at(next), None);
+        assert!(at(next - Duration::milliseconds(1)).is_some());
     }
 
     #[test]
     fn a_stored_batch_that_is_larger_goes_when_the_bucket_is_full() {
         let limits = limits();
         let flow = Flow::full(&limits, START);
-        assert!(flow.admits(files(3_000), &limits).is_ok());
+        assert_eq!(flow.admits_at(files(3_000), &limits), None);
         let spent = flow.spent(files(3_000), &limits);
         assert!(spent.tokens.files < 0.0);
         let full_at = spent.full_at(Kind::Files, &limits).unwrap();
@@ -154,8 +149,8 @@ mod tests {
         let limits = limits();
         let spent = Flow::full(&limits, START).spent(files(3_000), &limits);
         let wildcard = Usage::counted(0, 1);
-        assert!(spent.admits(files(1), &limits).is_err());
-        assert_eq!(spent.admits(wildcard, &limits), Ok(()));
+        assert!(spent.admits_at(files(1), &limits).is_some());
+        assert_eq!(spent.admits_at(wildcard, &limits), None);
         assert_eq!(spent.full_at(Kind::Wildcards, &limits), None);
     }
 
@@ -164,7 +159,7 @@ mod tests {
         let limits = Limits::default();
         let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
         assert_eq!(flow.narrow(limits.quota(), &limits), limits.quota());
-        assert!(flow.admits(files(5_000), &limits).is_ok());
+        assert_eq!(flow.admits_at(files(5_000), &limits), None);
         for kind in Kind::ALL {
             assert_eq!(flow.full_at(kind, &limits), None);
         }

@@ -143,7 +143,7 @@ fn room_for(first: Usage, inputs: &PlanInputs, now: OffsetDateTime) -> Option<Wa
     let limits = &inputs.limits;
     let flow = inputs.beliefs.flow(limits, now);
     let room = inputs.room(now).less(inputs.reserved);
-    if flow.admits(first, limits).is_err() || inputs.bucket.next_call().is_some() {
+    if flow.admits_at(first, limits).is_some() || inputs.bucket.next_call().is_some() {
         Some(WaitReason::Rate)
     } else if !first.at_most(limits.quota().items).fits(room.items) {
         Some(WaitReason::Quota)
