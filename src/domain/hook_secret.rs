@@ -64,9 +64,9 @@ impl HookSecret {
         self.id
     }
 
-    /// The signature of the concatenation of `parts`, as Standard Webhooks writes it.
-    pub fn sign(&self, parts: &[&[u8]]) -> String {
-        format!("v1,{}", STANDARD.encode(self.hmac(parts)))
+    /// The signature of a text, as Standard Webhooks writes it.
+    pub fn sign(&self, text: &str) -> String {
+        format!("v1,{}", STANDARD.encode(self.hmac(&[text.as_bytes()])))
     }
 
     /// Whether one of `signatures` is HMAC-SHA256 over the concatenation of `parts`. Takes the same

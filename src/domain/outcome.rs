@@ -28,7 +28,8 @@ impl Operation {
 }
 
 /// An error in AWS's words, or in ours where there was no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
 pub struct AwsError {
     /// AWS's code, such as `AccessDenied`. Ours: [`AwsError::TIMEOUT`] and the others here.
     pub code: String,

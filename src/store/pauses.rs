@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::listen::announce_sites;
 use super::{Result, SendClaim, SiteId, Store, outbox};
-use crate::domain::notification::{Event, in_words};
+use crate::domain::notification::Event;
 use crate::domain::{AfterCreate, AwsError, Verdict, WaitReason};
 
 impl Store {
@@ -119,7 +119,7 @@ async fn pause(
         return Ok(false);
     };
     if !was_paused {
-        let reason = Some(in_words(error));
+        let reason = Some(error.to_string());
         outbox::notify(connection, site, Event::SitePaused, None, reason, now).await?;
     }
     announce_sites(connection).await?;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{EndpointKind, Event};
-use crate::domain::{AwsError, HookSecret, site_name};
+use crate::domain::{HookSecret, site_name};
 
 /// The headers of Standard Webhooks, in the order that [`sign`] gives their values.
 pub const SIGNED_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -128,19 +128,8 @@ impl Notification {
 /// The values of [`SIGNED_HEADERS`] for an attempt at `now`.
 pub fn sign(secret: &HookSecret, id: &str, body: &str, now: OffsetDateTime) -> [String; 3] {
     let timestamp = now.unix_timestamp().to_string();
-    let signature = secret.sign(&[
-        id.as_bytes(),
-        b".",
-        timestamp.as_bytes(),
-        b".",
-        body.as_bytes(),
-    ]);
+    let signature = secret.sign(&format!("{id}.{timestamp}.{body}"));
     [id.to_owned(), timestamp, signature]
-}
-
-/// AWS's own words as a reason.
-pub fn in_words(error: &AwsError) -> String {
-    format!("{}: {}", error.code, error.message)
 }
 
 /// How much of the monthly limit is used, as a reason.

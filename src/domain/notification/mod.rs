@@ -7,7 +7,7 @@ mod schedule;
 
 pub use self::endpoint::{EndpointKind, EndpointUrl, NotAnEndpoint};
 pub use self::event::Event;
-pub use self::message::{Notification, SIGNED_HEADERS, in_words, sign, used_of};
+pub use self::message::{Notification, SIGNED_HEADERS, sign, used_of};
 pub use self::schedule::{
     AfterDelivery, EndpointAfter, Health, LONGEST_PAUSE, LONGEST_WAIT, Next, Reply, Tried,
     after_delivery,

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::AwsError;
-use crate::domain::notification::{Event, Notification, in_words};
+use crate::domain::notification::{Event, Notification};
 use crate::store::{Result, SiteId};
 
 /// Gathers whatever else is waiting to say the same of other publishes into one message.
@@ -69,7 +69,7 @@ pub(super) async fn reason(
     let Some(row) = row else {
         return Ok(None);
     };
-    let error = row.error.as_ref().map(in_words);
+    let error = row.error.as_ref().map(ToString::to_string);
     let words: Vec<String> = error.into_iter().chain(row.fix).collect();
     Ok((!words.is_empty()).then(|| words.join(" ")))
 }

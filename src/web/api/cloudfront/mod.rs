@@ -147,7 +147,7 @@ fn ended_badly(publish: &Publish) -> Fault {
         let (error, fix) = (invalidation.error.as_ref()?, &invalidation.fix);
         let fix = fix.as_ref().map(|fix| format!(" {fix}"));
         let fix = fix.unwrap_or_default();
-        Some(format!(": {}: {}{fix}", error.code, error.message))
+        Some(format!(": {error}{fix}"))
     });
     let why = why.unwrap_or_default();
     if publish.state == PublishState::Failed {
