@@ -7,7 +7,6 @@ mod denied;
 use self::clock_skew::clock_skew;
 use self::denied::denied;
 use super::{AwsError, Operation, Partition, Settings};
-use serde::{Deserialize, Serialize};
 
 impl Settings {
     /// What an error from AWS means with these settings, and how to fix it.
@@ -17,7 +16,7 @@ impl Settings {
 }
 
 /// Why it happened, and how to fix it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     pub cause: String,
     pub fix: String,

@@ -2,7 +2,7 @@
 
 use super::section::layout;
 use crate::domain::{
-    Advice, Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
+    Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
 };
 use crate::store::{SavedSettings, SettingsVersion, Slot};
 use crate::web::http::error::Result;
@@ -56,12 +56,11 @@ async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Con
         return Ok(Connection::NotSetUp);
     };
     if let Some(pause) = &site.pause {
-        let Advice { cause, fix } = active
-            .settings
-            .advise(&pause.error, Operation::CreateInvalidation);
+        let settings = &active.settings;
+        let advice = settings.advise(&pause.error, Operation::CreateInvalidation);
         return Ok(Connection::Paused {
             since: pause.since,
-            why: format!("{cause} {fix}"),
+            why: advice.in_one(),
             waiting: Count(store.open_publishes(site.id).await?),
         });
     }
