@@ -44,6 +44,12 @@ impl Partition {
         }
     }
 
+    /// The page of a distribution in the AWS console.
+    pub fn console_url(self, distribution: &str) -> String {
+        let host = self.console_host();
+        format!("https://{host}/cloudfront/v4/home#/distributions/{distribution}")
+    }
+
     /// The regions of this partition, in the order a list should show them.
     pub fn regions(self) -> impl Iterator<Item = Region> {
         Region::all().filter(move |region| region.partition() == self)

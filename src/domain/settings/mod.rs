@@ -46,14 +46,6 @@ impl Settings {
             .access_key_id()
             .map_or("default", AccessKeyId::as_str)
     }
-
-    pub fn console_url(&self) -> String {
-        format!(
-            "https://{}/cloudfront/v4/home#/distributions/{}",
-            self.region.partition().console_host(),
-            self.distribution_id
-        )
-    }
 }
 
 impl SettingsForm {

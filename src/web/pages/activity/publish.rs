@@ -132,11 +132,8 @@ impl Coverage {
 
 fn invalidation(sent: Invalidation, partition: Partition, coverage: &Coverage) -> InvalidationView {
     let console_url = sent.cloudfront_id.as_ref().map(|id| {
-        format!(
-            "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
-            partition.console_host(),
-            sent.distribution_id
-        )
+        let distribution = partition.console_url(sent.distribution_id.as_str());
+        format!("{distribution}/invalidations/details/{id}")
     });
     let items = sent.items.iter().take(InvalidationView::SHOWN);
     let items = items.map(|item| SentItem {

@@ -73,9 +73,10 @@ async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Con
 /// The settings in force, or those that failed their test.
 fn shown_settings(saved: &SavedSettings) -> ShownSettings {
     let settings = &saved.settings;
+    let partition = settings.region.partition();
     ShownSettings {
         distribution_id: settings.distribution_id.to_string(),
-        console_url: settings.console_url(),
+        console_url: partition.console_url(settings.distribution_id.as_str()),
         credentials: words::credentials(settings),
         region: settings.region.code().to_owned(),
         saved_at: saved.saved_at,
