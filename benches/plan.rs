@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use skycms_cdn::domain::{Item, KnownPaths, PlanInput, Policy, Room, Usage, Waiting, plan};
+use skycms_cdn::domain::{Item, KnownPaths, PlanInput, Policy, Room, Terms, Usage, Waiting, plan};
 use uuid::Uuid;
 
 const ROUNDS: u32 = 5;
@@ -32,10 +32,12 @@ fn main() {
                 waiting: &waiting,
                 room,
                 quota: room,
-                policy,
+                terms: Terms {
+                    policy,
+                    free_paths_left: u64::MAX,
+                    paths_left: None,
+                },
                 known_paths: &known,
-                free_paths_left: u64::MAX,
-                budget: None,
                 overdue: false,
             };
             let started = Instant::now();

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use skycms_cdn::domain::{
-    Item, KnownPaths, Partition, PlanInput, Policy, PublishRequest, Publishing, Room, Waiting,
-    canonicalize, plan,
+    Item, KnownPaths, Partition, PlanInput, Policy, PublishRequest, Publishing, Room, Terms,
+    Waiting, canonicalize, plan,
 };
 use uuid::Uuid;
 
@@ -70,10 +70,12 @@ fn is_planned(items: Vec<Item>) {
             waiting: &waiting,
             room,
             quota: room,
-            policy,
+            terms: Terms {
+                policy,
+                free_paths_left: u64::MAX,
+                paths_left: None,
+            },
             known_paths: &KnownPaths::default(),
-            free_paths_left: u64::MAX,
-            budget: None,
             overdue: false,
         });
         assert_eq!(plan.taken, [Uuid::nil()]);

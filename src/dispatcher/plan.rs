@@ -22,11 +22,7 @@ impl Look<'_> {
         let terms = inputs
             .spending
             .terms(&inputs.month, inputs.in_flight, &limits.prices);
-        let wanted = Wanted {
-            policy: terms.policy,
-            room,
-            budget: terms.paths_left,
-        };
+        let wanted = Wanted { terms, room };
         if let Some(kind) = wanted.only_kind() {
             let waits = store.waits_with(self.connection, inputs.site, kind);
             match waits.await? {
@@ -69,10 +65,8 @@ impl Look<'_> {
                 waiting: &waiting,
                 room,
                 quota: limits.quota(),
-                policy: terms.policy,
+                terms,
                 known_paths: &known_paths,
-                free_paths_left: terms.free_paths_left,
-                budget: terms.paths_left,
                 overdue: may_fold
                     && limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });

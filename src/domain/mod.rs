@@ -88,7 +88,7 @@ pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};
 pub use password::{NewPassword, PasswordError};
 pub use pasted::trim_pasted;
 pub use path::InvalidationPath;
-pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, Wanted, plan};
+pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Saved, Terms, Waiting, Wanted, plan};
 pub use policy_document::policy_document;
 pub use polling::{AfterGet, Asked, after_get, poll_interval};
 pub use publisher::Publisher;
@@ -98,7 +98,7 @@ pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_c
 pub use second_step::SecondStep;
 pub use settings::{Field, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
-pub use spending::{HeldNote, InFlight, MonthUsage, PolicyName, Spending, Terms};
+pub use spending::{HeldNote, InFlight, MonthUsage, PolicyName, Spending};
 pub use state::{InvalidationStatus, PublishState, WaitReason};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};

@@ -4,8 +4,8 @@ use strum::{EnumString, IntoStaticStr};
 use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use super::meter::{MonthlyLimit, PastLimit, Prices};
-use super::plan::DEFAULT_THRESHOLD;
-use super::{Limits, Policy, Usage};
+use super::plan::{DEFAULT_THRESHOLD, Terms};
+use super::{Limits, Policy};
 
 /// A publish of this many items, such as a page with its lists, feeds and related pages, is never
 /// folded because of what is in progress.
@@ -69,16 +69,6 @@ pub struct InFlight {
     pub in_progress: u64,
 }
 
-/// What the owner's choice means now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The policy in force, perhaps past the monthly limit.
-    pub policy: Policy,
-    pub free_paths_left: u64,
-    /// Paths that may be planned before publishes are held for the month; none: any number.
-    pub paths_left: Option<u64>,
-}
-
 impl Spending {
     /// The terms that are left by what the month has taken and what is under way.
     pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
@@ -119,17 +109,6 @@ impl Spending {
         let in_progress = u32::try_from(in_progress).unwrap_or(u32::MAX);
         let least = (self.fold_above / 10).max(A_FEW).min(self.fold_above);
         self.fold_above.saturating_sub(in_progress).max(least)
-    }
-}
-
-impl Terms {
-    /// Whether [`super::plan()`] may fold what waits, and therefore needs the known paths.
-    pub fn may_fold(&self, asked: Usage, overdue: bool) -> bool {
-        let Policy::Economical { threshold } = self.policy else {
-            return false;
-        };
-        let items = asked.total();
-        overdue || items > threshold.into() || items > self.free_paths_left
     }
 }
 

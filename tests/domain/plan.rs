@@ -2,7 +2,7 @@
 
 use skycms_cdn::domain::{
     Fate, Item, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest, Publishing, Room,
-    Usage, Waiting, canonicalize, explain,
+    Terms, Usage, Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
 };
@@ -57,15 +57,21 @@ impl Site {
         }
     }
 
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            policy: self.policy,
+            free_paths_left: self.free,
+            paths_left: self.budget,
+        }
+    }
+
     pub(crate) fn plan(&self, waiting: &[Waiting]) -> Plan {
         plan(&PlanInput {
             waiting,
             room: self.room,
             quota: self.quota,
-            policy: self.policy,
+            terms: self.terms(),
             known_paths: &self.known,
-            free_paths_left: self.free,
-            budget: self.budget,
             overdue: self.overdue,
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
     AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, Plan, PlanInput, Policy, Room,
-    Verdict, WaitReason, Waiting, Wanted, plan,
+    Terms, Verdict, WaitReason, Waiting, Wanted, plan,
 };
 use skycms_cdn::store::{PlanInputs, Recorded, SendClaim, SendRecord, Slot, Taking};
 
@@ -13,12 +13,20 @@ use crate::support::{
     DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling, unavailable,
 };
 
+/// Terms that hold nothing back.
+fn any_number(policy: Policy) -> Terms {
+    Terms {
+        policy,
+        free_paths_left: u64::MAX,
+        paths_left: None,
+    }
+}
+
 /// All that waits.
 pub(crate) fn all() -> Wanted {
     Wanted {
-        policy: Policy::Everything,
+        terms: any_number(Policy::Everything),
         room: Room::default(),
-        budget: None,
     }
 }
 
@@ -224,10 +232,8 @@ fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
         waiting,
         room: quota,
         quota,
-        policy: Policy::Exact,
+        terms: any_number(Policy::Exact),
         known_paths: &KnownPaths::default(),
-        free_paths_left: u64::MAX,
-        budget: None,
         overdue: false,
     })
 }

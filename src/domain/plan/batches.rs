@@ -8,7 +8,7 @@ use crate::domain::{Item, PerKind, Room, Usage, coverage::Cover};
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
 
-/// The items that go, and the publishes that the budget holds back, by ascending index.
+/// The items that go, and the publishes that need more paths than are left, by ascending index.
 pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<usize>) {
     let room = input.room;
     let quota = input.quota.at_least_one();
@@ -27,7 +27,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
         let taken = chosen.usage();
         // What its wildcards cover no longer has to be sent.
         let total = taken.total() - missing.replaced_in(&chosen) as u64 + need.total();
-        if input.budget.is_some_and(|budget| total > budget) {
+        if input.terms.paths_left.is_some_and(|left| total > left) {
             limited.push(i);
             continue;
         }

@@ -32,7 +32,7 @@ use uuid::Uuid;
 pub use self::batches::MOST_BYTES;
 use self::batches::{choose, pack};
 use self::policy::folds;
-pub use self::policy::{DEFAULT_THRESHOLD, Policy};
+pub use self::policy::{DEFAULT_THRESHOLD, Policy, Terms};
 pub use self::wanted::Wanted;
 use super::{Item, Room, Usage, coverage::Cover, fold::KnownPaths};
 
@@ -63,14 +63,9 @@ pub struct PlanInput<'a> {
     /// What the room grows to once nothing is in progress. Below one of each nothing could ever be
     /// sent, so it is read as one.
     pub quota: Room,
-    pub policy: Policy,
+    pub terms: Terms,
     /// What the site has published lately.
     pub known_paths: &'a KnownPaths,
-    /// How many more paths this month are free for the AWS account.
-    pub free_paths_left: u64,
-    /// How many items may be sent at all; none: any number. A publish that needs more is passed
-    /// over, and does not hold up those that need less.
-    pub budget: Option<u64>,
     /// The quotas cannot clear the backlog within the time the owner allows.
     pub overdue: bool,
 }
@@ -84,7 +79,7 @@ pub struct Plan {
     pub taken: Vec<Uuid>,
     /// Whether publishes are left because there is no room for them.
     pub has_backlog: bool,
-    /// Whether publishes are left because of the budget.
+    /// Whether publishes are left because they need more than [`Terms::paths_left`].
     pub is_limited: bool,
     /// The wildcards that folding put in place of what was asked.
     pub folds: Vec<Item>,

@@ -2,7 +2,7 @@
 
 use super::{PlanInput, Waiting};
 use crate::domain::{
-    Item,
+    Item, Usage,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
 };
 
@@ -26,9 +26,32 @@ pub enum Policy {
 /// The default threshold of [`Policy::Economical`].
 pub const DEFAULT_THRESHOLD: u32 = 100;
 
+/// What the owner's choice means now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The policy in force, perhaps past the monthly limit.
+    pub policy: Policy,
+    /// How many more paths this month are free for the AWS account.
+    pub free_paths_left: u64,
+    /// How many paths may be sent before publishes are held for the month; none: any number. A
+    /// publish that needs more is passed over, and does not hold up those that need less.
+    pub paths_left: Option<u64>,
+}
+
+impl Terms {
+    /// Whether [`super::plan()`] may fold what waits, and therefore needs the known paths.
+    pub fn may_fold(&self, asked: Usage, overdue: bool) -> bool {
+        let Policy::Economical { threshold } = self.policy else {
+            return false;
+        };
+        let items = asked.total();
+        overdue || items > threshold.into() || items > self.free_paths_left
+    }
+}
+
 /// The wildcards that go in place of what was asked.
 pub(super) fn folds(input: &PlanInput<'_>) -> Vec<Item> {
-    match input.policy {
+    match input.terms.policy {
         Policy::Exact => Vec::new(),
         Policy::Everything if input.waiting.is_empty() => Vec::new(),
         Policy::Everything => vec![Item::everything()],
@@ -41,7 +64,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let count = asked.usage().total() as usize;
     let threshold = threshold.max(1) as usize;
     let many = count > threshold;
-    let costly = count as u64 > input.free_paths_left;
+    let costly = count as u64 > input.terms.free_paths_left;
     let room = input.room;
     // Without room for a wildcard, folding would only delay what is late already.
     let late = input.overdue && room.items.wildcards > 0;

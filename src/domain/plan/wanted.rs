@@ -1,22 +1,20 @@
 //! How much of what waits has to be read.
 
-use super::Policy;
+use super::{Policy, Terms};
 use crate::domain::{Kind, Room, Usage};
 
 /// What one plan can use of what waits. No more has to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    pub policy: Policy,
+    pub terms: Terms,
     pub room: Room,
-    /// As in [`super::PlanInput`].
-    pub budget: Option<u64>,
 }
 
 impl Wanted {
     /// The only kind that there is room for, if publishes without any of it cannot go.
     pub fn only_kind(&self) -> Option<Kind> {
         let kind = self.only_missing(Usage::default());
-        kind.filter(|_| self.budget.is_none())
+        kind.filter(|_| self.terms.paths_left.is_none())
     }
 
     /// The one kind of which more may go than these different items, if there is one such kind and
@@ -24,18 +22,19 @@ impl Wanted {
     pub fn only_missing(&self, different: Usage) -> Option<Kind> {
         let mut kinds = self.room.items.less(different).kinds();
         let kind = kinds.next().filter(|_| kinds.next().is_none());
-        kind.filter(|_| self.policy == Policy::Exact)
+        kind.filter(|_| self.terms.policy == Policy::Exact)
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
     pub fn most_items(&self) -> Option<i64> {
-        self.budget
-            .map(|most| i64::try_from(most).unwrap_or(i64::MAX))
+        let most = self.terms.paths_left?;
+        Some(i64::try_from(most).unwrap_or(i64::MAX))
     }
 
     /// Whether a publish of this many items may be planned at all.
     pub fn may_take(&self, items: usize) -> bool {
-        self.budget.is_none_or(|budget| items as u64 <= budget)
+        let most = self.terms.paths_left;
+        most.is_none_or(|most| items as u64 <= most)
     }
 
     /// Whether this many different items are enough. What there is no room for does not count, so
@@ -46,6 +45,6 @@ impl Wanted {
             paths_per_request,
         } = self.room;
         let most = items.total().min(paths_per_request.into());
-        self.policy == Policy::Exact && different.at_most(items).total() >= most
+        self.terms.policy == Policy::Exact && different.at_most(items).total() >= most
     }
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Hint, InFlight, MicroUsd, Plan, PlanInput, Quotas, Usage,
-    WaitReason, Waiting, explain, hints, plan,
+    Canonical, Explanation, HeldNote, Hint, InFlight, MicroUsd, Plan, PlanInput, Quotas, Terms,
+    Usage, WaitReason, Waiting, explain, hints, plan,
 };
 use crate::store::{PlanInputs, Site};
 use crate::web::http::error::Result;
@@ -90,10 +90,11 @@ pub(crate) async fn dry_run(
                 waiting: &waiting,
                 room: quota,
                 quota,
-                policy: terms.policy,
+                terms: Terms {
+                    paths_left: None,
+                    ..terms
+                },
                 known_paths: &known_paths,
-                free_paths_left: terms.free_paths_left,
-                budget: None,
                 overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
             (explain(&asked, &plan), hints(&asked, &known_paths), plan)
