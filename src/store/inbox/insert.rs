@@ -81,62 +81,46 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
+/// Inserts [`Rows`] in one statement, which ends as given.
+macro_rules! insert_rows {
+    ($rows:ident, $end:literal) => {
+        sqlx::query!(
+            r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
+                                   body_hash, traceparent, published_by)
+              SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash,
+                     trace, publisher
+              FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
+                           unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
+                           unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
+                AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)"
+                + $end,
+            &$rows.sites,
+            &$rows.ids,
+            &$rows.received,
+            &$rows.items,
+            &$rows.files,
+            &$rows.wildcards,
+            &$rows.widened as &[Option<serde_json::Value>],
+            &$rows.keys as &[Option<String>],
+            &$rows.hashes as &[Option<Vec<u8>>],
+            &$rows.traces as &[Option<String>],
+            &$rows.publishers,
+        )
+    };
+}
+
 /// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
 /// looked for.
 async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
-    sqlx::query!(
-        r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
-                               traceparent, published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
-                 publisher
-          FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
-                       unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
-                       unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
-            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)",
-        &rows.sites,
-        &rows.ids,
-        &rows.received,
-        &rows.items,
-        &rows.files,
-        &rows.wildcards,
-        &rows.widened as &[Option<serde_json::Value>],
-        &rows.keys as &[Option<String>],
-        &rows.hashes as &[Option<Vec<u8>>],
-        &rows.traces as &[Option<String>],
-        &rows.publishers,
-    )
-    .execute(connection)
-    .await?;
+    insert_rows!(rows, "").execute(connection).await?;
     Ok(())
 }
 
 /// Stores those that are new, and returns their identifiers.
 async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<HashSet<Uuid>> {
-    let stored = sqlx::query_scalar!(
-        r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
-                               traceparent, published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
-                 publisher
-          FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
-                       unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
-                       unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
-            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)
-          ON CONFLICT DO NOTHING RETURNING id",
-        &rows.sites,
-        &rows.ids,
-        &rows.received,
-        &rows.items,
-        &rows.files,
-        &rows.wildcards,
-        &rows.widened as &[Option<serde_json::Value>],
-        &rows.keys as &[Option<String>],
-        &rows.hashes as &[Option<Vec<u8>>],
-        &rows.traces as &[Option<String>],
-        &rows.publishers,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(stored.into_iter().collect())
+    let stored = insert_rows!(rows, " ON CONFLICT DO NOTHING RETURNING id");
+    let stored = stored.fetch_all(connection).await?;
+    Ok(stored.into_iter().map(|row| row.id).collect())
 }
 
 /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
