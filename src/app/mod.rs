@@ -39,8 +39,6 @@ use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
-/// How long reading the sites again may take.
-const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 /// Before the database is asked again, or listened to.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -308,8 +306,7 @@ async fn follow(state: AppState, replica: Uuid) {
                     Changes::State(_) => {}
                 }
                 if matches!(change, Changes::Sites | Changes::Anything) {
-                    let refresh = state.directory.refresh(&state.store);
-                    let refreshed = store::within(REFRESH_LIMIT, refresh).await;
+                    let refreshed = state.directory.refresh(&state.store).await;
                     is_behind = refreshed.is_err();
                     if let Err(error) = refreshed {
                         retry.set(tokio::time::sleep(RETRY_PAUSE));

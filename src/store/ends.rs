@@ -7,14 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use super::{ChangeReader, Result, SiteId, Store, within};
+use super::{ChangeReader, DATABASE_LIMIT, Result, SiteId, Store, within};
 
 /// The shortest time between two queries.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest: what a lost notification costs.
 const FALLBACK: Duration = Duration::from_secs(2);
-/// How long a query may take: a database host that vanishes does not end its connections.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// The ends of publishes that somebody waits for. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +53,7 @@ impl Ends {
             }
             // What changed until now is found by looking.
             changes.catch_up();
-            if let Err(error) = within(LOOK_LIMIT, self.look(store)).await {
+            if let Err(error) = within(DATABASE_LIMIT, self.look(store)).await {
                 tracing::debug!(%error, "held answers wait for the database");
             }
             tokio::time::sleep(PACE).await;

@@ -184,6 +184,9 @@ impl StoreError {
     }
 }
 
+/// How long the database may take over what is read or announced for everybody at once.
+const DATABASE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Limits how long the database may take: a server that froze or left the network closes no
 /// connection.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -12,12 +12,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{SiteId, Store, within};
+use super::{DATABASE_LIMIT, SiteId, Store, within};
 
 /// The shortest time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
-/// How long one may take: a database host that vanishes does not end its connections.
-const ANNOUNCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Notes where something was published. Clones notify the same listeners.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +41,7 @@ impl PublishNotifier {
             let sites = std::mem::take(&mut *self.sites());
             sites.iter().copied().for_each(&here);
             let announce = store.announce_work(&sites, replica);
-            if let Err(error) = within(ANNOUNCE_LIMIT, announce).await {
+            if let Err(error) = within(DATABASE_LIMIT, announce).await {
                 tracing::debug!(%error, "other replicas could not be notified of what was published");
             }
             tokio::time::sleep(MOMENT).await;

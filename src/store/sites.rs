@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
@@ -14,15 +13,11 @@ use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
 use super::tokens::PublishToken;
-use super::{Result, SiteId, Store, within};
+use super::{DATABASE_LIMIT, Result, SiteId, Store, within};
 use crate::domain::edge::PublicAddress;
 use crate::domain::{
     AwsError, HookSecret, KeyPair, Partition, PublisherHost, Publishing, Region, SiteName,
 };
-
-/// How long reading them may take: a database host that vanishes does not end its connections, and
-/// whoever reads next would wait.
-const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +83,13 @@ impl Directory {
     /// # Errors
     /// If the database does not answer; then the last snapshot stays.
     pub async fn refresh(&self, store: &Store) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        let snapshot = within(READ_LIMIT, store.snapshot()).await?;
-        self.snapshot.send_replace(Arc::new(snapshot));
-        Ok(())
+        within(DATABASE_LIMIT, async {
+            let _turn = self.turn.lock().await;
+            let snapshot = store.snapshot().await?;
+            self.snapshot.send_replace(Arc::new(snapshot));
+            Ok(())
+        })
+        .await
     }
 
     pub fn site(&self, name: &str) -> Option<Arc<Site>> {
