@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::fresh_token;
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, HookSecret, SiteName};
-use crate::store::{FormHash, SiteId, Store, StoreError};
+use crate::store::{FormHash, ShownTo, SiteId, Store, StoreError};
 
 /// Why a site was not made, renamed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +39,14 @@ pub(crate) async fn create(
         .create_site(name, form, now)
         .await?
         .ok_or_else(|| SiteError::NameTaken(name.clone()))?;
+    let shown = ShownTo::WhoeverReveals;
+    let secret = HookSecret::text(*clock.random());
     store
-        .add_hook_secret(
-            id,
-            clock.id(),
-            &HookSecret::text(*clock.random()),
-            true,
-            now,
-        )
+        .add_hook_secret(id, clock.id(), secret, shown, now)
         .await?;
-    let token = clock.id();
+    let (token, text) = (clock.id(), fresh_token(clock));
     store
-        .add_token(id, token, "First token", &fresh_token(clock), true, now)
+        .add_token(id, token, "First token", text, shown, now)
         .await?;
     Ok(NewSite { id, token })
 }

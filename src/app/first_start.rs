@@ -14,7 +14,7 @@ use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
-use crate::store::{SealError, Sealer, Store, StoreError, hash};
+use crate::store::{SealError, Sealer, Sender, ShownTo, Store, StoreError, hash};
 use crate::web::Hasher;
 
 /// What is wrong, and what to do, where the file is gone and something is sealed.
@@ -129,26 +129,29 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
     let site = store.ensure_site(DEFAULT_SITE, now).await?;
     if !store.has_had_token(site).await? {
         if store.hook_secrets(site).await?.is_empty() {
-            let (secret, reveal_once) = match &config.access.hook_secret {
-                Some(secret) => (secret.clone(), false),
-                None => (HookSecret::text(*clock.random()), true),
+            let (secret, shown) = match &config.access.hook_secret {
+                Some(secret) => (secret.clone(), ShownTo::Nobody),
+                None => (HookSecret::text(*clock.random()), ShownTo::WhoeverReveals),
             };
             store
-                .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
+                .add_hook_secret(site, clock.id(), secret, shown, now)
                 .await?;
         }
         if let Some(pair) = &config.access.key_pair {
-            let name = "PUBLISH_ACCESS_KEY_ID";
+            let sender = Sender {
+                name: "PUBLISH_ACCESS_KEY_ID",
+                everything_is_home: false,
+            };
             store
-                .add_key_pair(site, clock.id(), name, pair, false, now)
+                .add_key_pair(site, clock.id(), sender, pair, None, now)
                 .await?;
         }
-        let (name, token, reveal_once) = match &config.publish_token {
-            Some(token) => ("PUBLISH_TOKEN", token.clone(), false),
-            None => ("First token", fresh_token(clock), true),
+        let (name, token, shown) = match &config.publish_token {
+            Some(token) => ("PUBLISH_TOKEN", token.clone(), ShownTo::Nobody),
+            None => ("First token", fresh_token(clock), ShownTo::WhoeverReveals),
         };
         store
-            .add_token(site, clock.id(), name, &token, reveal_once, now)
+            .add_token(site, clock.id(), name, token, shown, now)
             .await?;
     }
     let settings = config

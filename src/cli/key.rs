@@ -12,7 +12,7 @@ use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::{AuditAction, DEFAULT_SITE, GivenName, NewKeyPair, SiteName};
-use crate::store::{KeyPairView, Proof, SiteId, Store};
+use crate::store::{KeyPairView, Proof, Sender, SiteId, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,8 +75,12 @@ impl Keys {
             KeyCommand::List { json } => list(store, site, json).await?,
             KeyCommand::Create { name, home } => {
                 let pair = fresh_key_pair(clock);
+                let sender = Sender {
+                    name: name.as_str(),
+                    everything_is_home: home,
+                };
                 store
-                    .add_key_pair(site, clock.id(), name.as_str(), &pair, home, clock.now())
+                    .add_key_pair(site, clock.id(), sender, &pair, None, clock.now())
                     .await?;
                 // Before anything else can fail: nobody could show it again.
                 let printed = print(&pair);
@@ -87,8 +91,8 @@ impl Keys {
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let secret = fresh_key_pair(clock).secret;
-                let access_key_id = store
-                    .rotate_key_pair(site, known.id, &secret, clock.now())
+                store
+                    .rotate_key_pair(site, known.id, secret.clone(), None, clock.now())
                     .await?
                     .ok_or_else(|| no_such(&access_key_id))?;
                 let pair = NewKeyPair {

@@ -39,7 +39,7 @@ pub struct EndpointView {
     pub last_delivered: Option<OffsetDateTime>,
 }
 
-pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
+fn event_names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(Event::into_str).collect()
 }
 
@@ -60,7 +60,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
         let secret = new.secret.clone().unwrap_or_default();
-        let mut answer = self.begin_answer(form, secret, now).await?;
+        let mut answer = self.begin_answer(Some(form), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         let has = if answer.is_first {
             self.insert_endpoint(tx, site, new, now).await?
@@ -177,7 +177,7 @@ impl Store {
     /// Gives an endpoint another signing secret, in force at once, and answers a form with it.
     /// Returns `None` if there is no such endpoint, it takes no signature, or the earlier answer no
     /// longer holds.
-    pub async fn rotate_endpoint_secret_once(
+    pub async fn rotate_endpoint_secret(
         &self,
         site: SiteId,
         id: Uuid,
@@ -185,7 +185,7 @@ impl Store {
         form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
-        let mut answer = self.begin_answer(form, secret, now).await?;
+        let mut answer = self.begin_answer(Some(form), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         let holder = Holder::EndpointSecret(site, id);
         let has = if answer.is_first {

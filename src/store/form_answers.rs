@@ -15,6 +15,30 @@ pub type FormHash = [u8; 32];
 /// first time, rather than the form's earlier answer.
 pub type Answered = (SecretString, bool);
 
+/// Whom a new secret is shown to, once.
+#[derive(Clone, Copy, Debug)]
+pub enum ShownTo<'a> {
+    /// Nobody: whoever gave it has it.
+    Nobody,
+    /// Whoever asks for it later: see [`Store::reveal`].
+    WhoeverReveals,
+    /// Whoever sent this form, which is answered with it.
+    Form(&'a FormHash),
+}
+
+impl<'a> ShownTo<'a> {
+    pub(super) const fn form(self) -> Option<&'a FormHash> {
+        match self {
+            Self::Form(form) => Some(form),
+            Self::Nobody | Self::WhoeverReveals => None,
+        }
+    }
+
+    pub(super) const fn is_revealed(self) -> bool {
+        matches!(self, Self::WhoeverReveals)
+    }
+}
+
 /// An answer that is being given.
 pub(super) struct Answer {
     /// Also stores the secret: what a second press is shown must not be one that never came into
@@ -56,28 +80,34 @@ impl Store {
         Ok(())
     }
 
-    /// Begins to answer a form with a new secret, unless it was answered before.
+    /// Begins to answer a form with a new secret, unless it was answered before. Without a form it
+    /// is always the first time.
     pub(super) async fn begin_answer(
         &self,
-        form: &FormHash,
-        mut secret: SecretString,
+        form: Option<&FormHash>,
+        secret: SecretString,
         now: OffsetDateTime,
     ) -> Result<Answer> {
         self.forget_answers(now).await?;
-        let mut tx = self.begin().await?;
-        let is_first = self.keep_answer(&mut tx, form, &secret, now).await?;
-        if !is_first {
-            let sealed =
-                sqlx::query_scalar!("SELECT answer FROM form_answer WHERE form = $1", &form[..])
-                    .fetch_one(&mut *tx)
-                    .await?;
-            secret = self.sealer.open(&place(form), &sealed)?;
-        }
-        Ok(Answer {
-            tx,
+        let mut answer = Answer {
+            tx: self.begin().await?,
             secret,
-            is_first,
-        })
+            is_first: true,
+        };
+        if let Some(form) = form {
+            let (tx, secret) = (&mut answer.tx, &answer.secret);
+            answer.is_first = self.keep_answer(tx, form, secret, now).await?;
+            if !answer.is_first {
+                let sealed = sqlx::query_scalar!(
+                    "SELECT answer FROM form_answer WHERE form = $1",
+                    &form[..]
+                )
+                .fetch_one(&mut *answer.tx)
+                .await?;
+                answer.secret = self.sealer.open(&place(form), &sealed)?;
+            }
+        }
+        Ok(answer)
     }
 
     /// Keeps an answer, unless there is one already, and returns whether it did. If a form is sent

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use secrecy::SecretString;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{Answered, FormHash, Result, SealError, SiteId, Store};
+use super::{Answered, Result, SealError, ShownTo, SiteId, Store};
 use crate::domain::HookSecret;
 
 /// A signing secret as the settings page shows it: everything but the secret.
@@ -25,85 +24,51 @@ pub struct HookSecretView {
 }
 
 impl Store {
-    /// Stores a signing secret. With `reveal_once` it can be shown by [`Store::reveal`].
+    /// Stores a signing secret. Returns `None` if the site has as many secrets as it may, or the
+    /// form's earlier answer was revoked since.
     pub async fn add_hook_secret(
         &self,
         site: SiteId,
         id: Uuid,
-        secret: &SecretString,
-        reveal_once: bool,
-        now: OffsetDateTime,
-    ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        self.insert_hook_secret(&mut tx, site, id, secret, reveal_once, now)
-            .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Stores a signing secret that a form asks for, and answers the form with it. Returns `None`
-    /// if the site has as many secrets as it may, or the earlier answer was revoked since.
-    pub async fn add_hook_secret_once(
-        &self,
-        site: SiteId,
-        id: Uuid,
         secret: SecretString,
-        form: &FormHash,
+        shown: ShownTo<'_>,
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
-        let mut answer = self.begin_answer(form, secret, now).await?;
+        let mut answer = self.begin_answer(shown.form(), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
-        let has = if answer.is_first {
+        if answer.is_first {
+            let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
             // Locked while counting, so that two forms at once do not add one secret too many.
             sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
                 .fetch_optional(&mut **tx)
                 .await?;
-            let secrets = sqlx::query_scalar!(
-                r#"SELECT count(*) as "secrets!" FROM hook_secret WHERE site_id = $1"#,
+            hold_site(tx, site).await?;
+            let added = sqlx::query!(
+                "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at)
+                 SELECT $1, s.id, $3, $4, $5 FROM site s
+                 WHERE s.id = $2 AND (SELECT count(*) FROM hook_secret h WHERE h.site_id = $2) < $6",
+                id,
                 site.0,
+                sealed,
+                shown.is_revealed(),
+                now,
+                i64::try_from(HookSecret::MOST).unwrap_or(i64::MAX),
             )
-            .fetch_one(&mut **tx)
+            .execute(&mut **tx)
             .await?;
-            let has_room = usize::try_from(secrets).is_ok_and(|secrets| secrets < HookSecret::MOST);
-            if has_room {
-                self.insert_hook_secret(tx, site, id, secret, false, now)
-                    .await?;
-            }
-            has_room
-        } else {
-            let rows = sqlx::query!(
-                "SELECT id, secret FROM hook_secret WHERE site_id = $1",
-                site.0,
-            )
-            .fetch_all(&mut **tx)
-            .await?;
-            rows.iter()
-                .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, secret))
-        };
-        answer.end(has).await
-    }
-
-    async fn insert_hook_secret(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-        id: Uuid,
-        secret: &SecretString,
-        reveal_once: bool,
-        now: OffsetDateTime,
-    ) -> Result<()> {
-        let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
-        hold_site(connection, site).await?;
-        sqlx::query!(
-            "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
-            id,
+            announce_sites(tx).await?;
+            return answer.end(added.rows_affected() == 1).await;
+        }
+        let rows = sqlx::query!(
+            "SELECT id, secret FROM hook_secret WHERE site_id = $1",
             site.0,
-            sealed,
-            reveal_once,
-            now,
         )
-        .execute(&mut *connection)
+        .fetch_all(&mut **tx)
         .await?;
-        announce_sites(connection).await
+        let has = rows
+            .iter()
+            .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, secret));
+        answer.end(has).await
     }
 
     /// The secrets in force, newest first.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -43,52 +42,46 @@ impl KeyPairView {
 }
 
 impl Store {
-    /// Stores a key pair. Returns whether its access key ID was free.
+    /// Stores a key pair, and answers the form with it that asks for it, if one does. Returns the
+    /// pair that holds, this one or the form's earlier answer, and whether this is the first time;
+    /// `None` if its access key ID was not free, or the earlier answer no longer holds.
     pub async fn add_key_pair(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        name: &str,
-        pair: &NewKeyPair,
-        everything_is_home: bool,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let sender = Sender {
-            name,
-            everything_is_home,
-        };
-        let mut tx = self.begin().await?;
-        let added = self
-            .insert_key_pair(&mut tx, site, id, sender, pair, now)
-            .await?;
-        tx.commit().await?;
-        Ok(added)
-    }
-
-    /// Stores a key pair that a form asks for, and answers the form with it. Returns the pair that
-    /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
-    /// its access key ID was not free, or the earlier answer no longer holds.
-    pub async fn add_key_pair_once(
         &self,
         site: SiteId,
         id: Uuid,
         sender: Sender<'_>,
         pair: &NewKeyPair,
-        form: &FormHash,
+        form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<(NewKeyPair, bool)>> {
         let mut answer = self.begin_answer(form, join(pair), now).await?;
         let pair = split(&answer.secret)?;
+        let tx = &mut answer.tx;
         let has = if answer.is_first {
-            self.insert_key_pair(&mut answer.tx, site, id, sender, &pair, now)
-                .await?
+            let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
+            hold_site(tx, site).await?;
+            let added = sqlx::query!(
+                "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
+                id,
+                site.0,
+                pair.access_key_id,
+                sender.name,
+                sealed,
+                sender.everything_is_home,
+                now,
+            )
+            .execute(&mut **tx)
+            .await?;
+            announce_sites(tx).await?;
+            added.rows_affected() == 1
         } else {
             let row = sqlx::query!(
                 "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
                 site.0,
                 pair.access_key_id,
             )
-            .fetch_optional(&mut *answer.tx)
+            .fetch_optional(&mut **tx)
             .await?;
             row.is_some_and(|row| {
                 self.holds(Holder::KeyPair(site, row.id), &row.secret, &pair.secret)
@@ -96,35 +89,6 @@ impl Store {
         };
         let answered = answer.end(has).await?;
         Ok(answered.map(|(_, is_first)| (pair, is_first)))
-    }
-
-    /// Returns whether the access key ID was free.
-    async fn insert_key_pair(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-        id: Uuid,
-        sender: Sender<'_>,
-        pair: &NewKeyPair,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
-        hold_site(connection, site).await?;
-        let done = sqlx::query!(
-            "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
-            id,
-            site.0,
-            pair.access_key_id,
-            sender.name,
-            sealed,
-            sender.everything_is_home,
-            now,
-        )
-        .execute(&mut *connection)
-        .await?;
-        announce_sites(connection).await?;
-        Ok(done.rows_affected() == 1)
     }
 
     /// The key pairs in force, newest first.
@@ -139,36 +103,33 @@ impl Store {
         .await?)
     }
 
-    /// Gives a key pair another secret; the old one stops working at once, on every replica.
-    /// Returns its access key ID, if there is such a key pair.
+    /// Gives a key pair another secret, and answers the form with it that asks for it, if one does;
+    /// the old one stops working at once, on every replica. Returns `None` if there is no such key
+    /// pair, or the earlier answer no longer holds.
     pub async fn rotate_key_pair(
         &self,
         site: SiteId,
         id: Uuid,
-        secret: &SecretString,
-        now: OffsetDateTime,
-    ) -> Result<Option<String>> {
-        let mut tx = self.begin().await?;
-        let access_key_id = self.replace_secret(&mut tx, site, id, secret, now).await?;
-        tx.commit().await?;
-        Ok(access_key_id)
-    }
-
-    /// The same for a form, which is answered with the secret. Returns `None` if there is no such
-    /// key pair, or the earlier answer no longer holds.
-    pub async fn rotate_key_pair_once(
-        &self,
-        site: SiteId,
-        id: Uuid,
         secret: SecretString,
-        form: &FormHash,
+        form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
         let mut answer = self.begin_answer(form, secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
+        let holder = Holder::KeyPair(site, id);
         let has = if answer.is_first {
-            let rotated = self.replace_secret(tx, site, id, secret, now).await?;
-            rotated.is_some()
+            let sealed = self.seal(holder, secret)?;
+            let rotated = sqlx::query!(
+                "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2",
+                site.0,
+                id,
+                sealed,
+                now,
+            )
+            .execute(&mut **tx)
+            .await?;
+            announce_sites(tx).await?;
+            rotated.rows_affected() == 1
         } else {
             let sealed = sqlx::query_scalar!(
                 "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
@@ -177,32 +138,9 @@ impl Store {
             )
             .fetch_optional(&mut **tx)
             .await?;
-            sealed.is_some_and(|sealed| self.holds(Holder::KeyPair(site, id), &sealed, secret))
+            sealed.is_some_and(|sealed| self.holds(holder, &sealed, secret))
         };
         answer.end(has).await
-    }
-
-    /// Returns the access key ID, if there is such a key pair.
-    async fn replace_secret(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-        id: Uuid,
-        secret: &SecretString,
-        now: OffsetDateTime,
-    ) -> Result<Option<String>> {
-        let sealed = self.seal(Holder::KeyPair(site, id), secret)?;
-        let access_key_id = sqlx::query_scalar!(
-            "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
-            site.0,
-            id,
-            sealed,
-            now,
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        announce_sites(connection).await?;
-        Ok(access_key_id)
     }
 
     /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so

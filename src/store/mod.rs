@@ -79,7 +79,7 @@ pub use deliveries::{DeliveryClaim, DeliveryState, DeliveryView};
 pub use edge::EdgeClaim;
 pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};
 pub use ends::Ends;
-pub use form_answers::{Answered, FormHash};
+pub use form_answers::{Answered, FormHash, ShownTo};
 pub use hash::{TokenHash, hash, sha256};
 pub use history::Prunable;
 pub use hook_secrets::HookSecretView;

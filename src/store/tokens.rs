@@ -12,7 +12,7 @@ use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{Answered, FormHash, Result, SiteId, Store};
+use super::{Answered, Result, ShownTo, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
@@ -37,45 +37,27 @@ pub struct PublishToken {
 }
 
 impl Store {
-    /// Stores a token by its hash, unless it is stored already, and returns whether it is in force:
-    /// not if another one has its name, or if it was revoked. With `reveal_once` its sealed text is
-    /// kept until [`Store::reveal`].
+    /// Stores a token by its hash, unless it is stored already. Returns `None` if it is not in force:
+    /// another one has its name, or it was revoked.
     pub async fn add_token(
         &self,
         site: SiteId,
         id: Uuid,
         name: &str,
-        token: &SecretString,
-        reveal_once: bool,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let unrevealed = reveal_once
-            .then(|| self.seal(Holder::Token(site, id), token))
-            .transpose()?;
-        let mut tx = self.begin().await?;
-        let has = insert_token(&mut tx, site, id, name, token, unrevealed.as_deref(), now).await?;
-        tx.commit().await?;
-        Ok(has)
-    }
-
-    /// Stores a token that a form asks for, and answers the form with it. Returns `None` if it is
-    /// not in force: another one has its name, or it was revoked since.
-    pub async fn add_token_once(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        name: &str,
         token: SecretString,
-        form: &FormHash,
+        shown: ShownTo<'_>,
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
-        let mut answer = self.begin_answer(form, token, now).await?;
+        let mut answer = self.begin_answer(shown.form(), token, now).await?;
         let (tx, token) = (&mut answer.tx, &answer.secret);
-        let has = if answer.is_first {
-            insert_token(tx, site, id, name, token, None, now).await?
-        } else {
-            has_token(tx, site, token).await?
-        };
+        if answer.is_first {
+            let unrevealed = shown
+                .is_revealed()
+                .then(|| self.seal(Holder::Token(site, id), token))
+                .transpose()?;
+            insert_token(tx, site, id, name, token, unrevealed.as_deref(), now).await?;
+        }
+        let has = has_token(tx, site, token).await?;
         answer.end(has).await
     }
 
@@ -121,7 +103,7 @@ impl Store {
     }
 }
 
-/// Stores a token by its hash, unless it is stored already, and returns whether it is in force.
+/// Stores a token by its hash, unless it is stored already.
 async fn insert_token(
     connection: &mut PgConnection,
     site: SiteId,
@@ -130,7 +112,7 @@ async fn insert_token(
     token: &SecretString,
     unrevealed: Option<&[u8]>,
     now: OffsetDateTime,
-) -> Result<bool> {
+) -> Result<()> {
     let text = token.expose_secret();
     let token_hash = hash(text);
     // No more than its ending goes to the server, which may log what it is given.
@@ -158,8 +140,7 @@ async fn insert_token(
     )
     .execute(&mut *connection)
     .await?;
-    announce_sites(connection).await?;
-    has_token(connection, site, token).await
+    announce_sites(connection).await
 }
 
 /// Whether the token is one of the site's that are in force.

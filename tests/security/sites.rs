@@ -5,7 +5,7 @@ use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use skycms_cdn::domain::session::Role;
-use skycms_cdn::store::{Changes, SiteId};
+use skycms_cdn::store::{Changes, ShownTo, SiteId};
 
 use crate::embed::{claims, open};
 use crate::support::{Answer, Api, Browser, Service, TOKEN, between, jwt};
@@ -30,8 +30,8 @@ async fn service() -> Service {
             site(&service, "shop"),
             clock.id(),
             "test",
-            &token,
-            false,
+            token,
+            ShownTo::Nobody,
             clock.now(),
         )
         .await

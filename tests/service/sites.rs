@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
-use skycms_cdn::store::{Proof, Slot, StoreError, hash};
+use skycms_cdn::store::{Proof, Sender, ShownTo, Slot, StoreError, hash};
 
 use crate::support::{ENDPOINT_SECRET, Stepped, TOKEN, endpoint, settings};
 
@@ -163,6 +163,10 @@ async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
         access_key_id: "SKYCABCDEFGHIJKLMNOP".to_owned(),
         secret: secret.clone(),
     };
+    let sender = Sender {
+        name: "late",
+        everything_is_home: false,
+    };
     let url = "https://hooks.example.com/cdn";
     let endpoint = endpoint(id, url, EndpointKind::Standard);
     let saved = settings(SHOP, SHOP_KEY);
@@ -171,13 +175,16 @@ async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
             .save_settings(site, None, Slot::Active, &saved, None, now)
             .await
             .map(|_| ()),
-        store.add_hook_secret(site, id, &secret, false, now).await,
         store
-            .add_token(site, id, "late", &secret, true, now)
+            .add_hook_secret(site, id, secret.clone(), ShownTo::Nobody, now)
             .await
             .map(|_| ()),
         store
-            .add_key_pair(site, id, "late", &pair, false, now)
+            .add_token(site, id, "late", secret, ShownTo::WhoeverReveals, now)
+            .await
+            .map(|_| ()),
+        store
+            .add_key_pair(site, id, sender, &pair, None, now)
             .await
             .map(|_| ()),
         store
@@ -249,12 +256,13 @@ async fn a_removal_and_a_new_sealing_of_all_secrets_wait_for_each_other_in_no_ci
     let site = store.create_site(&name("bare"), None, now).await;
     let site = site.unwrap().unwrap();
     let secret = SecretString::from(ENDPOINT_SECRET);
+    let shown = ShownTo::WhoeverReveals;
     store
-        .add_token(site, clock.id(), "bare", &secret, true, now)
+        .add_token(site, clock.id(), "bare", secret.clone(), shown, now)
         .await
         .unwrap();
     store
-        .add_hook_secret(site, clock.id(), &secret, true, now)
+        .add_hook_secret(site, clock.id(), secret, shown, now)
         .await
         .unwrap();
     let held = service.database.hold("SELECT FROM hook_secret FOR UPDATE");

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
 use skycms_cdn::domain::{Settings, SettingsForm};
-use skycms_cdn::store::{NewEndpoint, Slot, Store, StoreError};
+use skycms_cdn::store::{NewEndpoint, ShownTo, Slot, Store, StoreError};
 use uuid::Uuid;
 
 use super::{SECRET, TOKEN};
@@ -31,9 +31,9 @@ pub(crate) async fn add_site(
     let site = store.ensure_site(name, now).await?;
     let token = SecretString::from(token_of(name));
     let has = store
-        .add_token(site, clock.id(), name, &token, false, now)
+        .add_token(site, clock.id(), name, token, ShownTo::Nobody, now)
         .await?;
-    assert!(has, "{name} has no token");
+    assert!(has.is_some(), "{name} has no token");
     store
         .save_settings(site, None, Slot::Active, settings, None, now)
         .await

@@ -49,7 +49,7 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
     let pair = fresh_key_pair(&state.clock);
     let added = state
         .store
-        .add_key_pair_once(visit.site.id, id, sender, &pair, &form, now)
+        .add_key_pair(visit.site.id, id, sender, &pair, Some(&form), now)
         .await?;
     let (pair, is_first) = added.ok_or(Error::NotFound)?;
     if is_first {
@@ -80,7 +80,7 @@ pub(crate) async fn rotate(
     let form = answer.once.form(state, &["rotate", &id.to_string()]);
     let rotated = state
         .store
-        .rotate_key_pair_once(visit.site.id, id, fresh, &form, now)
+        .rotate_key_pair(visit.site.id, id, fresh, Some(&form), now)
         .await?;
     let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
     let access_key_id = pair.access_key_id;

@@ -156,7 +156,7 @@ pub(crate) async fn rotate(
     let secret = HookSecret::text(*state.clock.random());
     let rotated = state
         .store
-        .rotate_endpoint_secret_once(site, id, secret, &form, now)
+        .rotate_endpoint_secret(site, id, secret, &form, now)
         .await?;
     let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
     if is_first {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::hook::{refuse, reveal, revoke};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
-use crate::store::{FormHash, HookSecretView, Proof, TokenView};
+use crate::store::{FormHash, HookSecretView, Proof, ShownTo, TokenView};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{ButtonForm, OnceKey};
@@ -42,7 +42,7 @@ pub(crate) async fn create_token(visit: Visit, Form(new): Form<NewToken>) -> Res
     let (id, now) = (state.clock.id(), state.clock.now());
     let added = state
         .store
-        .add_token_once(visit.site.id, id, name, token, &form, now)
+        .add_token(visit.site.id, id, name, token, ShownTo::Form(&form), now)
         .await?;
     let Some((token, is_first)) = added else {
         let tokens = state.store.tokens(visit.site.id).await?;
@@ -94,9 +94,10 @@ pub(crate) async fn create_secret(
     let state = &visit.state;
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
     let form = once.form(state, &["secret", visit.site.name.as_str()]);
+    let (shown, now) = (ShownTo::Form(&form), state.clock.now());
     let added = state
         .store
-        .add_hook_secret_once(visit.site.id, id, secret, &form, state.clock.now())
+        .add_hook_secret(visit.site.id, id, secret, shown, now)
         .await?;
     let Some((secret, is_first)) = added else {
         if state.store.hook_secrets(visit.site.id).await?.len() < HookSecret::MOST {
