@@ -25,60 +25,55 @@ const LOCKS: [&str; 6] = [
 ];
 
 impl Holder {
-    async fn replace(self, sealed: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
-        match self {
-            Self::Settings(site, slot) => sqlx::query!(
+    /// Puts another sealed secret in the place of one or, if there is none, removes that. Where a
+    /// row is nothing without it, the row goes too.
+    async fn replace(
+        self,
+        sealed: Option<&[u8]>,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<()> {
+        match (self, sealed) {
+            (Self::Settings(site, slot), Some(sealed)) => sqlx::query!(
                 "UPDATE cdn_settings SET secret_access_key = $3 WHERE site_id = $1 AND slot = $2",
                 site.0,
                 slot,
                 sealed,
             ),
-            Self::Token(_, id) => sqlx::query!(
+            (Self::Settings(site, slot), None) => sqlx::query!(
+                "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = $2",
+                site.0,
+                slot,
+            ),
+            // Without its text, the token still works.
+            (Self::Token(_, id), sealed) => sqlx::query!(
                 "UPDATE publish_token SET unrevealed = $2 WHERE id = $1 AND unrevealed IS NOT NULL",
                 id,
                 sealed,
             ),
-            Self::HookSecret(_, id) => {
+            (Self::HookSecret(_, id), Some(sealed)) => {
                 sqlx::query!(
                     "UPDATE hook_secret SET secret = $2 WHERE id = $1",
                     id,
                     sealed
                 )
             }
-            Self::KeyPair(_, id) => {
+            (Self::HookSecret(_, id), None) => {
+                sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id)
+            }
+            (Self::KeyPair(_, id), Some(sealed)) => {
                 sqlx::query!("UPDATE key_pair SET secret = $2 WHERE id = $1", id, sealed)
             }
-            Self::SecondStep => sqlx::query!("UPDATE account SET second_step = $1", sealed),
-            Self::EndpointUrl(_, id) => {
+            (Self::KeyPair(_, id), None) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
+            (Self::SecondStep, sealed) => {
+                sqlx::query!("UPDATE account SET second_step = $1", sealed)
+            }
+            (Self::EndpointUrl(_, id), Some(sealed)) => {
                 sqlx::query!("UPDATE endpoint SET url = $2 WHERE id = $1", id, sealed)
             }
-            Self::EndpointSecret(_, id) => {
+            (Self::EndpointSecret(_, id), Some(sealed)) => {
                 sqlx::query!("UPDATE endpoint SET secret = $2 WHERE id = $1", id, sealed)
             }
-        }
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
-    async fn remove(self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        match self {
-            Self::Settings(site, slot) => sqlx::query!(
-                "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = $2",
-                site.0,
-                slot,
-            ),
-            // The token itself still works: only its text is gone.
-            Self::Token(_, id) => {
-                sqlx::query!(
-                    "UPDATE publish_token SET unrevealed = NULL WHERE id = $1",
-                    id
-                )
-            }
-            Self::HookSecret(_, id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
-            Self::KeyPair(_, id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
-            Self::SecondStep => sqlx::query!("UPDATE account SET second_step = NULL"),
-            Self::EndpointUrl(_, id) | Self::EndpointSecret(_, id) => {
+            (Self::EndpointUrl(_, id) | Self::EndpointSecret(_, id), None) => {
                 sqlx::query!("DELETE FROM endpoint WHERE id = $1", id)
             }
         }
@@ -116,11 +111,11 @@ impl Store {
             match self.open(holder, &sealed) {
                 Ok(secret) => {
                     let sealed = self.seal(holder, &secret)?;
-                    holder.replace(&sealed, &mut tx).await?;
+                    holder.replace(Some(&sealed), &mut tx).await?;
                     done.sealed += 1;
                 }
                 Err(SealError::WrongKey) if remove_unreadable => {
-                    holder.remove(&mut tx).await?;
+                    holder.replace(None, &mut tx).await?;
                     done.removed += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -132,60 +127,39 @@ impl Store {
     }
 }
 
-/// Every row with a sealed secret.
-async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u8>)>> {
-    let mut rows = Vec::new();
-    for row in sqlx::query!(
-        r#"SELECT site_id, slot as "slot: Slot", secret_access_key as "sealed!" FROM cdn_settings
-           WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot"#
+/// Every sealed secret.
+async fn sealed_rows(connection: &mut PgConnection) -> sqlx::Result<Vec<(Holder, Vec<u8>)>> {
+    let mut rows = sqlx::query!(
+        r#"SELECT site_id as "site: SiteId", slot as "slot: Slot", secret_access_key as "sealed!"
+           FROM cdn_settings WHERE secret_access_key IS NOT NULL"#
     )
+    .map(|row| (Holder::Settings(row.site, row.slot.into_str()), row.sealed))
     .fetch_all(&mut *connection)
-    .await?
-    {
-        let holder = Holder::Settings(SiteId(row.site_id), row.slot.into_str());
-        rows.push((holder, row.sealed));
-    }
-    for row in sqlx::query!(
-        r#"SELECT site_id, id, unrevealed as "sealed!" FROM publish_token
-           WHERE unrevealed IS NOT NULL ORDER BY id"#
+    .await?;
+    let tokens = sqlx::query!(
+        r#"SELECT site_id as "site: SiteId", id, unrevealed as "sealed!" FROM publish_token
+           WHERE unrevealed IS NOT NULL"#
     )
-    .fetch_all(&mut *connection)
-    .await?
-    {
-        let holder = Holder::Token(SiteId(row.site_id), row.id);
-        rows.push((holder, row.sealed));
-    }
-    for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id")
-        .fetch_all(&mut *connection)
-        .await?
-    {
-        let holder = Holder::HookSecret(SiteId(row.site_id), row.id);
-        rows.push((holder, row.secret));
-    }
-    for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id")
-        .fetch_all(&mut *connection)
-        .await?
-    {
-        let holder = Holder::KeyPair(SiteId(row.site_id), row.id);
-        rows.push((holder, row.secret));
-    }
-    for sealed in sqlx::query_scalar!(
+    .map(|row| (Holder::Token(row.site, row.id), row.sealed));
+    rows.extend(tokens.fetch_all(&mut *connection).await?);
+    let secrets = sqlx::query!(r#"SELECT site_id as "site: SiteId", id, secret FROM hook_secret"#)
+        .map(|row| (Holder::HookSecret(row.site, row.id), row.secret));
+    rows.extend(secrets.fetch_all(&mut *connection).await?);
+    let key_pairs = sqlx::query!(r#"SELECT site_id as "site: SiteId", id, secret FROM key_pair"#)
+        .map(|row| (Holder::KeyPair(row.site, row.id), row.secret));
+    rows.extend(key_pairs.fetch_all(&mut *connection).await?);
+    let accounts = sqlx::query!(
         r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL"#
     )
-    .fetch_all(&mut *connection)
-    .await?
-    {
-        rows.push((Holder::SecondStep, sealed));
-    }
-    for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id")
+    .map(|row| (Holder::SecondStep, row.sealed));
+    rows.extend(accounts.fetch_all(&mut *connection).await?);
+    for row in sqlx::query!(r#"SELECT site_id as "site: SiteId", id, url, secret FROM endpoint"#)
         .fetch_all(connection)
         .await?
     {
-        let site = SiteId(row.site_id);
-        rows.push((Holder::EndpointUrl(site, row.id), row.url));
-        if let Some(secret) = row.secret {
-            rows.push((Holder::EndpointSecret(site, row.id), secret));
-        }
+        rows.push((Holder::EndpointUrl(row.site, row.id), row.url));
+        let secret = row.secret;
+        rows.extend(secret.map(|secret| (Holder::EndpointSecret(row.site, row.id), secret)));
     }
     Ok(rows)
 }
