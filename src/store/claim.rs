@@ -77,16 +77,13 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Vec<SiteId>> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT site_id as "site_id!" FROM due_site
+            r#"SELECT site_id as "site!: SiteId" FROM due_site
                WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
             now,
-            &SiteId::numbers(served),
+            served as &[SiteId],
         )
         .fetch_all(&self.pool)
-        .await?
-        .into_iter()
-        .map(SiteId)
-        .collect())
+        .await?)
     }
 
     /// Claims a stored invalidation, or returns `None` if something has changed and must be read

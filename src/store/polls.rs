@@ -198,7 +198,7 @@ impl Store {
                  WHERE ended_at IS NULL AND status = 'InProgress' AND $2
                  UNION ALL
                  SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
-            &SiteId::numbers(served),
+            served as &[SiteId],
             may_ask,
         )
         .fetch_one(&self.pool)

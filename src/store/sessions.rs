@@ -95,7 +95,6 @@ impl Store {
         beginning: &Beginning,
     ) -> Result<bool> {
         let now = beginning.at;
-        let sites = session.sites.as_deref().map(SiteId::numbers);
         let mut tx = self.begin().await?;
         if let Some(password) = password {
             let account = sqlx::query!(
@@ -120,7 +119,7 @@ impl Store {
             session.framed,
             now,
             now + session.source.lifetime(),
-            sites.as_deref(),
+            session.sites.as_deref() as Option<&[SiteId]>,
             beginning.id,
             beginning.address.to_string(),
             beginning.issuer.as_ref().map(|issuer| &issuer[..]),
@@ -164,7 +163,7 @@ impl Store {
     ) -> Result<Option<(Session, OffsetDateTime)>> {
         let row = sqlx::query!(
             r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
-                      site_ids, theme as "theme: Theme"
+                      site_ids as "sites: Vec<SiteId>", theme as "theme: Theme"
                FROM session WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3
                               AND (source = 'password' OR issuer = $4)"#,
             token.as_slice(),
@@ -181,9 +180,7 @@ impl Store {
                 source: row.source,
                 framed: row.framed,
                 theme: row.theme,
-                sites: row
-                    .site_ids
-                    .map(|sites| sites.into_iter().map(SiteId).collect()),
+                sites: row.sites,
             };
             (session, row.used_at)
         }))

@@ -7,12 +7,6 @@ use std::fmt;
 #[sqlx(transparent)]
 pub struct SiteId(pub i32);
 
-impl SiteId {
-    pub(super) fn numbers(sites: &[Self]) -> Vec<i32> {
-        sites.iter().map(|site| site.0).collect()
-    }
-}
-
 /// For the log, where the name is not at hand.
 impl fmt::Display for SiteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
