@@ -5,13 +5,12 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::settings::Slot;
-use super::spending::month_usage;
+use super::spending::{month_usage, stored_spending};
 use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, LONGEST_BELIEF, Limits, MonthUsage,
-    MonthlyLimit, PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending,
-    Usage,
+    PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending, Usage,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -192,14 +191,12 @@ impl Store {
         Ok(Some(PlanInputs {
             site,
             settings,
-            spending: Spending {
-                policy: row.policy,
-                fold_above: row.fold_threshold.unsigned_abs(),
-                monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
-                    paths: paths.unsigned_abs(),
-                    then: row.past_limit,
-                }),
-            },
+            spending: stored_spending(
+                row.policy,
+                row.fold_threshold,
+                row.monthly_limit,
+                row.past_limit,
+            ),
             month,
             in_flight: InFlight {
                 planned,

@@ -19,14 +19,8 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        let spending = Spending {
-            policy: row.policy,
-            fold_above: row.fold_threshold.unsigned_abs(),
-            monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
-                paths: paths.unsigned_abs(),
-                then: row.past_limit,
-            }),
-        };
+        let (above, limit) = (row.fold_threshold, row.monthly_limit);
+        let spending = stored_spending(row.policy, above, limit, row.past_limit);
         Ok((spending, row.spending_version))
     }
 
@@ -76,6 +70,23 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?;
         month_usage(&mut connection, site, key.as_deref(), now).await
+    }
+}
+
+/// What the columns of a site say.
+pub(super) fn stored_spending(
+    policy: PolicyName,
+    fold_threshold: i32,
+    monthly_limit: Option<i64>,
+    then: PastLimit,
+) -> Spending {
+    Spending {
+        policy,
+        fold_above: fold_threshold.unsigned_abs(),
+        monthly_limit: monthly_limit.map(|paths| MonthlyLimit {
+            paths: paths.unsigned_abs(),
+            then,
+        }),
     }
 }
 
