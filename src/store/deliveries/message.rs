@@ -74,14 +74,17 @@ pub(super) async fn reason(
     Ok((!words.is_empty()).then(|| words.join(" ")))
 }
 
-pub(super) async fn store_text(
+/// Stores what is about to be sent, and counts the attempt.
+pub(super) async fn store_attempt(
     connection: &mut PgConnection,
     delivery: Uuid,
     notification: &Notification,
     body: &str,
 ) -> Result<()> {
     sqlx::query!(
-        "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6 WHERE id = $1",
+        "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6,
+                             attempts = attempts + 1
+         WHERE id = $1",
         delivery,
         body,
         notification.at,

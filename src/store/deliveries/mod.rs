@@ -161,32 +161,25 @@ impl Store {
             return Ok(None);
         };
         let site = SiteId(row.site_id);
+        let mut notification = Notification {
+            event: row.event,
+            site: row.name,
+            at: row.happened_at,
+            publish: row.publish_id,
+            publishes: row.publishes.unsigned_abs(),
+            reason: row.reason,
+        };
         let body = match row.body {
             Some(body) => body,
             None => {
-                let mut notification = Notification {
-                    event: row.event,
-                    site: row.name,
-                    at: row.happened_at,
-                    publish: row.publish_id,
-                    publishes: row.publishes.unsigned_abs(),
-                    reason: row.reason,
-                };
                 message::gather(&mut tx, endpoint, delivery, &mut notification).await?;
                 if notification.reason.is_none() {
                     notification.reason = message::reason(&mut tx, site, &notification).await?;
                 }
-                let body = notification.body(row.kind, base);
-                message::store_text(&mut tx, delivery, &notification, &body).await?;
-                body
+                notification.body(row.kind, base)
             }
         };
-        sqlx::query!(
-            "UPDATE delivery SET attempts = attempts + 1 WHERE id = $1",
-            delivery
-        )
-        .execute(&mut *tx)
-        .await?;
+        message::store_attempt(&mut tx, delivery, &notification, &body).await?;
         if row.event == Event::PublishCompleted {
             sqlx::query!(
                 "UPDATE endpoint SET storm_until = $2 WHERE id = $1",
