@@ -51,26 +51,6 @@ macro_rules! text {
     )+};
 }
 
-macro_rules! json {
-    ($($type:ty,)+) => {$(
-        impl Type<Postgres> for $type {
-            fn type_info() -> PgTypeInfo {
-                <Json<Self> as Type<Postgres>>::type_info()
-            }
-
-            fn compatible(info: &PgTypeInfo) -> bool {
-                <Json<Self> as Type<Postgres>>::compatible(info)
-            }
-        }
-
-        impl<'r> Decode<'r, Postgres> for $type {
-            fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-                Ok(<Json<Self> as Decode<'r, Postgres>>::decode(value)?.0)
-            }
-        }
-    )+};
-}
-
 text! {
     AccessKeyId,
     CallerReference,
@@ -92,6 +72,19 @@ text! {
     WaitReason,
 }
 
-json! {
-    AwsError,
+/// As JSON, unlike the others.
+impl Type<Postgres> for AwsError {
+    fn type_info() -> PgTypeInfo {
+        <Json<Self> as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(info: &PgTypeInfo) -> bool {
+        <Json<Self> as Type<Postgres>>::compatible(info)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for AwsError {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(<Json<Self> as Decode<'r, Postgres>>::decode(value)?.0)
+    }
 }
