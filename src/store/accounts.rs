@@ -74,14 +74,11 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        if link.is_some() {
-            sqlx::query!("DELETE FROM known_device WHERE account = $1", ADMIN)
-                .execute(&mut *tx)
-                .await?;
-        }
         sqlx::query!(
-            "DELETE FROM session WHERE user_name = $1 AND source = 'password'",
-            ADMIN
+            "WITH forgotten AS (DELETE FROM known_device WHERE account = $1 AND $2)
+             DELETE FROM session WHERE user_name = $1 AND source = 'password'",
+            ADMIN,
+            link.is_some(),
         )
         .execute(&mut *tx)
         .await?;
