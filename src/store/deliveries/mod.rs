@@ -3,9 +3,9 @@
 mod message;
 mod record;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -229,9 +229,10 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        let Some(mut tx) = self.begin_sending(form, now).await? else {
+        let mut answer = self.begin_answer(form, "sent".into(), now).await?;
+        if !answer.is_first {
             return Ok(Some(false));
-        };
+        }
         // Somebody is waiting for it: it does not matter that the endpoint has failed before.
         let done = sqlx::query!(
             "WITH target AS (
@@ -242,13 +243,10 @@ impl Store {
             now,
             Event::Test.into_str(),
         )
-        .execute(&mut *tx)
+        .execute(&mut *answer.tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some(true))
+        let sent = answer.end(done.rows_affected() > 0).await?;
+        Ok(sent.map(|(_, is_first)| is_first))
     }
 
     /// Queues a message again, as it was and under the same `webhook-id`, once for each form.
@@ -261,9 +259,10 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        let Some(mut tx) = self.begin_sending(form, now).await? else {
+        let mut answer = self.begin_answer(form, "sent".into(), now).await?;
+        if !answer.is_first {
             return Ok(Some(false));
-        };
+        }
         let done = sqlx::query!(
             "WITH target AS (
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
@@ -274,30 +273,10 @@ impl Store {
             delivery,
             now,
         )
-        .execute(&mut *tx)
+        .execute(&mut *answer.tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some(true))
-    }
-
-    /// Begins to send what a form asks for; `None` if the form came a moment ago as well.
-    async fn begin_sending(
-        &self,
-        form: Option<&FormHash>,
-        now: OffsetDateTime,
-    ) -> Result<Option<Transaction<'static, Postgres>>> {
-        self.forget_answers(now).await?;
-        let mut tx = self.begin().await?;
-        if let Some(form) = form {
-            let sent = SecretString::from("sent");
-            if !self.keep_answer(&mut tx, form, &sent, now).await? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(tx))
+        let sent = answer.end(done.rows_affected() > 0).await?;
+        Ok(sent.map(|(_, is_first)| is_first))
     }
 
     /// The latest messages to a site's endpoints, and older ones that wait for another try, newest
