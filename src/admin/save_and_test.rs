@@ -30,7 +30,8 @@ impl Tester {
         settings: &Settings,
         mut progress: impl FnMut(&TestReport),
     ) -> TestRun {
-        let address = self.store.public_address(site_id).await;
+        let rules = self.store.publishing(site_id).await;
+        let address = rules.map(|(rules, _)| rules.public_address);
         let address = address.unwrap_or_else(|error| {
             tracing::warn!(site, %error, "the public address is not known");
             None

@@ -143,38 +143,17 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
-
-    pub async fn public_address(&self, site: SiteId) -> Result<Option<PublicAddress>> {
-        let address = sqlx::query_scalar!("SELECT public_address FROM site WHERE id = $1", site.0)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(address.and_then(|address| PublicAddress::parse(&address, true).ok()))
-    }
 }
 
-/// Changes where readers find the site. Checks that were due at the old address are dropped.
-pub(super) async fn move_public_address(
-    tx: &mut PgConnection,
-    site: SiteId,
-    address: Option<&PublicAddress>,
-) -> Result<()> {
-    let changed = sqlx::query!(
-        "UPDATE site SET public_address = $2 WHERE id = $1 AND public_address IS DISTINCT FROM $2",
+/// Drops the checks that were due at an address where readers no longer find the site.
+pub(super) async fn drop_checks(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+    sqlx::query!(
+        "UPDATE edge_check SET next_at = NULL, lease_token = NULL
+         WHERE site_id = $1 AND next_at IS NOT NULL",
         site.0,
-        address.map(ToString::to_string),
     )
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    if changed > 0 {
-        sqlx::query!(
-            "UPDATE edge_check SET next_at = NULL, lease_token = NULL
-             WHERE site_id = $1 AND next_at IS NOT NULL",
-            site.0,
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

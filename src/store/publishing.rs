@@ -1,6 +1,6 @@
 //! What a site's owner decided about its publishes.
 
-use super::edge::move_public_address;
+use super::edge::drop_checks;
 use super::listen::announce_settings;
 use super::{Result, SiteId, Store, StoreError};
 use crate::domain::{PublisherHost, Publishing};
@@ -28,26 +28,30 @@ impl Store {
         let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
         let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
         let mut tx = self.begin().await?;
-        let saved = sqlx::query!(
-            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5,
-                             publishing_version = publishing_version + 1
-             WHERE id = $1 AND publishing_version = coalesce($6, publishing_version)",
+        let has_moved = sqlx::query_scalar!(
+            r#"UPDATE site s SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5,
+                                 public_address = $7, publishing_version = s.publishing_version + 1
+               FROM (SELECT public_address FROM site WHERE id = $1 FOR NO KEY UPDATE) before
+               WHERE s.id = $1 AND s.publishing_version = coalesce($6, s.publishing_version)
+               RETURNING before.public_address IS DISTINCT FROM s.public_address as "has_moved!""#,
             site.0,
             &hosts as &[&str],
             &related,
             rules.directory_variants,
             rules.origin_path.to_string(),
             version,
+            rules.public_address.as_ref().map(ToString::to_string),
         )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected()
-            == 1;
-        if saved {
-            move_public_address(&mut tx, site, rules.public_address.as_ref()).await?;
-            announce_settings(&mut tx, site).await?;
-            tx.commit().await?;
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(has_moved) = has_moved else {
+            return Ok(false);
+        };
+        if has_moved {
+            drop_checks(&mut tx, site).await?;
         }
-        Ok(saved)
+        announce_settings(&mut tx, site).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
