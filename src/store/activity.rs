@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::known_paths::knows_path;
-use super::publishes::held;
+use super::publishes::{Holds, holds};
 use super::{Page, Result, SiteId, Store};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
@@ -308,18 +308,16 @@ pub(super) async fn summaries(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let held = if rows.iter().any(|row| !row.planned) {
-        held(connection, site, now).await?
+    let holds = if rows.iter().any(|row| !row.planned) {
+        holds(connection, site, now).await?
     } else {
-        None
+        Holds::default()
     };
     Ok(rows
         .into_iter()
         .map(|row| {
             let items_total = row.items_total.unsigned_abs().into();
-            let held = held
-                .filter(|_| !row.planned)
-                .and_then(|held| held.why(items_total));
+            let held = holds.on(items_total).filter(|_| !row.planned);
             PublishSummary {
                 id: row.id,
                 state: row.state,

@@ -103,8 +103,8 @@ impl Store {
         let held = if row.planned {
             None
         } else {
-            let held = held(&mut connection, site, now).await?;
-            held.and_then(|held| held.why(row.items.len() as u64))
+            let holds = holds(&mut connection, site, now).await?;
+            holds.on(row.items.len() as u64)
         };
         let items = match row.state {
             // Telling which items are left takes all of them.
@@ -179,23 +179,22 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
         let mut connection = self.pool.acquire().await?;
-        let held = held(&mut connection, site, now).await?;
-        Ok(held.and_then(|held| held.why(u64::MAX)))
+        Ok(holds(&mut connection, site, now).await?.on(u64::MAX))
     }
 }
 
-/// Why publishes of a site are held that no invalidation covers yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+/// What holds publishes of a site that no invalidation covers yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Holds {
     /// What holds those that fit the month's limit, if anything does.
     why: Option<(WaitReason, Option<HeldNote>)>,
     /// How many paths are left of the limit while it holds back some, and until when it does.
     limited: Option<(u64, OffsetDateTime)>,
 }
 
-impl Held {
+impl Holds {
     /// Why one of this many items is held.
-    pub(super) fn why(&self, items: u64) -> Option<(WaitReason, Option<HeldNote>)> {
+    pub(super) fn on(&self, items: u64) -> Option<(WaitReason, Option<HeldNote>)> {
         match self.limited {
             Some((left, until)) if items > left => {
                 Some((WaitReason::Quota, Some(HeldNote::MonthlyLimit { until })))
@@ -205,11 +204,11 @@ impl Held {
     }
 }
 
-pub(super) async fn held(
+pub(super) async fn holds(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<Option<Held>> {
+) -> Result<Holds> {
     let row = sqlx::query!(
         r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
                   s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since,
@@ -228,23 +227,25 @@ pub(super) async fn held(
     )
     .fetch_optional(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else {
+        return Ok(Holds::default());
+    };
     if row.settings {
-        return Ok(Some(Held {
+        return Ok(Holds {
             why: Some((WaitReason::Settings, None)),
             limited: None,
-        }));
+        });
     }
     let backlog = row
         .backlog_since
         .filter(|_| row.policy == PolicyName::Exact)
         .map(|since| HeldNote::Backlog { since });
     let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
-    Ok(Some(Held {
+    Ok(Holds {
         why: row.waits_for.map(|why| (why, backlog)),
         limited: row
             .limited_until
             .filter(|until| *until > now)
             .map(|until| (left, until)),
-    }))
+    })
 }
