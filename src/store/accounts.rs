@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use super::hash::TokenHash;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::{Result, Store};
 
 pub const ADMIN: &str = "admin";
@@ -92,7 +92,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?
             .flatten();
-        let open = |sealed: Vec<u8>| self.open(Holder::SecondStep, &sealed);
+        let open = |sealed: Vec<u8>| self.open(SecretOf::SecondStep, &sealed);
         Ok(sealed.map(open).transpose()?)
     }
 
@@ -102,7 +102,7 @@ impl Store {
         secret: Option<&SecretString>,
         code: Option<i64>,
     ) -> Result<()> {
-        let seal = |secret| self.seal(Holder::SecondStep, secret);
+        let seal = |secret| self.seal(SecretOf::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
         sqlx::query!(
             "UPDATE account SET second_step = $2, code_used = $3 WHERE name = $1",

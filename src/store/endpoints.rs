@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_change;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::site_changes::hold_site;
 use super::{Answered, FormHash, Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
@@ -87,10 +87,10 @@ impl Store {
         .fetch_all(connection)
         .await?;
         Ok(rows.iter().any(|row| {
-            self.holds(Holder::EndpointUrl(site, row.id), &row.url, &url)
+            self.holds(SecretOf::EndpointUrl(site, row.id), &row.url, &url)
                 && row.secret.as_ref().map_or_else(
                     || secret.expose_secret().is_empty(),
-                    |sealed| self.holds(Holder::EndpointSecret(site, row.id), sealed, secret),
+                    |sealed| self.holds(SecretOf::EndpointSecret(site, row.id), sealed, secret),
                 )
         }))
     }
@@ -104,10 +104,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let url = SecretString::from(new.url.expose());
-        let url = self.seal(Holder::EndpointUrl(site, new.id), &url)?;
+        let url = self.seal(SecretOf::EndpointUrl(site, new.id), &url)?;
         let secret = new.secret.as_ref();
         let secret = secret
-            .map(|secret| self.seal(Holder::EndpointSecret(site, new.id), secret))
+            .map(|secret| self.seal(SecretOf::EndpointSecret(site, new.id), secret))
             .transpose()?;
         // Locked while counting, so that two forms at once do not add one endpoint too many.
         sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
@@ -187,9 +187,9 @@ impl Store {
     ) -> Result<Option<Answered>> {
         let mut answer = self.begin_answer(Some(form), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
-        let holder = Holder::EndpointSecret(site, id);
+        let of = SecretOf::EndpointSecret(site, id);
         let has = if answer.is_first {
-            let sealed = self.seal(holder, secret)?;
+            let sealed = self.seal(of, secret)?;
             let rotated = sqlx::query!(
                 "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL",
                 site.0,
@@ -208,7 +208,7 @@ impl Store {
             .fetch_optional(&mut **tx)
             .await?;
             let sealed = sealed.flatten();
-            sealed.is_some_and(|sealed| self.holds(holder, &sealed, secret))
+            sealed.is_some_and(|sealed| self.holds(of, &sealed, secret))
         };
         answer.end(has).await
     }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::site_changes::hold_site;
 use super::{Answered, Result, SealError, ShownTo, SiteId, Store};
 use crate::domain::HookSecret;
@@ -37,7 +37,7 @@ impl Store {
         let mut answer = self.begin_answer(shown.form(), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         if answer.is_first {
-            let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
+            let sealed = self.seal(SecretOf::HookSecret(site, id), secret)?;
             // Locked while counting, so that two forms at once do not add one secret too many.
             sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
                 .fetch_optional(&mut **tx)
@@ -67,7 +67,7 @@ impl Store {
         .await?;
         let has = rows
             .iter()
-            .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, secret));
+            .any(|row| self.holds(SecretOf::HookSecret(site, row.id), &row.secret, secret));
         answer.end(has).await
     }
 
@@ -92,7 +92,7 @@ impl Store {
         for row in rows {
             let site = SiteId(row.site_id);
             let opened = self
-                .open(Holder::HookSecret(site, row.id), &row.secret)
+                .open(SecretOf::HookSecret(site, row.id), &row.secret)
                 .and_then(|text| {
                     HookSecret::parse(row.id, &text).map_err(|_| SealError::Unreadable)
                 });

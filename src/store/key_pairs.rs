@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::site_changes::hold_site;
 use super::{Answered, FormHash, Result, SealError, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
@@ -58,7 +58,7 @@ impl Store {
         let pair = split(&answer.secret)?;
         let tx = &mut answer.tx;
         let has = if answer.is_first {
-            let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
+            let sealed = self.seal(SecretOf::KeyPair(site, id), &pair.secret)?;
             hold_site(tx, site).await?;
             let added = sqlx::query!(
                 "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
@@ -84,7 +84,7 @@ impl Store {
             .fetch_optional(&mut **tx)
             .await?;
             row.is_some_and(|row| {
-                self.holds(Holder::KeyPair(site, row.id), &row.secret, &pair.secret)
+                self.holds(SecretOf::KeyPair(site, row.id), &row.secret, &pair.secret)
             })
         };
         let answered = answer.end(has).await?;
@@ -116,9 +116,9 @@ impl Store {
     ) -> Result<Option<Answered>> {
         let mut answer = self.begin_answer(form, secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
-        let holder = Holder::KeyPair(site, id);
+        let of = SecretOf::KeyPair(site, id);
         let has = if answer.is_first {
-            let sealed = self.seal(holder, secret)?;
+            let sealed = self.seal(of, secret)?;
             let rotated = sqlx::query!(
                 "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2",
                 site.0,
@@ -138,7 +138,7 @@ impl Store {
             )
             .fetch_optional(&mut **tx)
             .await?;
-            sealed.is_some_and(|sealed| self.holds(holder, &sealed, secret))
+            sealed.is_some_and(|sealed| self.holds(of, &sealed, secret))
         };
         answer.end(has).await
     }
@@ -161,7 +161,7 @@ impl Store {
             let Some(site) = sites.get(&SiteId(row.site_id)) else {
                 continue;
             };
-            let secret = match self.open(Holder::KeyPair(site.id, row.id), &row.secret) {
+            let secret = match self.open(SecretOf::KeyPair(site.id, row.id), &row.secret) {
                 Ok(secret) => secret,
                 Err(error) => {
                     tracing::error!(site = %site.id, key_pair = %row.id, %error, "a key pair is left out");

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::{Answered, FormHash, Result, SiteId, Store};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
@@ -109,7 +109,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Answered>> {
         let mut tx = self.begin().await?;
-        let (holder, sealed) = match proof {
+        let (of, sealed) = match proof {
             Proof::Token(id) => {
                 let taken = sqlx::query_scalar!(
                     r#"UPDATE publish_token t SET unrevealed = NULL
@@ -120,7 +120,7 @@ impl Store {
                     id,
                 );
                 let sealed = taken.fetch_optional(&mut *tx).await?;
-                (Holder::Token(site, id), sealed)
+                (SecretOf::Token(site, id), sealed)
             }
             Proof::Secret(id) => {
                 let shown = sqlx::query_scalar!(
@@ -129,7 +129,7 @@ impl Store {
                     id,
                 );
                 let sealed = shown.fetch_optional(&mut *tx).await?;
-                (Holder::HookSecret(site, id), sealed)
+                (SecretOf::HookSecret(site, id), sealed)
             }
             Proof::KeyPair(_) => return Ok(None),
         };
@@ -139,7 +139,7 @@ impl Store {
             let earlier = self.form_answer(form, now).await?;
             return Ok(earlier.map(|secret| (secret, false)));
         };
-        let secret = self.open(holder, &sealed)?;
+        let secret = self.open(of, &sealed)?;
         if let Some(form) = form {
             self.keep_answer(&mut tx, form, &secret, now).await?;
         }

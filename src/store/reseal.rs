@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::listen::announce_sites;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::{Result, SealError, SiteId, Slot, Store};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ const LOCKS: [&str; 6] = [
     "SELECT FROM endpoint ORDER BY id FOR UPDATE",
 ];
 
-impl Holder {
+impl SecretOf {
     /// Puts another sealed secret in the place of one or, if there is none, removes that. Where a
     /// row is nothing without it, the row goes too.
     async fn replace(
@@ -90,8 +90,8 @@ impl Store {
     /// [`SealError::WrongKey`] if they do not; or if the database does not answer.
     pub async fn check_keys(&self) -> Result<()> {
         let mut connection = self.pool.acquire().await?;
-        for (holder, sealed) in sealed_rows(&mut connection).await? {
-            self.open(holder, &sealed)?;
+        for (of, sealed) in sealed_rows(&mut connection).await? {
+            self.open(of, &sealed)?;
         }
         Ok(())
     }
@@ -107,15 +107,15 @@ impl Store {
             sqlx::query(lock).execute(&mut *tx).await?;
         }
         let mut done = Resealed::default();
-        for (holder, sealed) in sealed_rows(&mut tx).await? {
-            match self.open(holder, &sealed) {
+        for (of, sealed) in sealed_rows(&mut tx).await? {
+            match self.open(of, &sealed) {
                 Ok(secret) => {
-                    let sealed = self.seal(holder, &secret)?;
-                    holder.replace(Some(&sealed), &mut tx).await?;
+                    let sealed = self.seal(of, &secret)?;
+                    of.replace(Some(&sealed), &mut tx).await?;
                     done.sealed += 1;
                 }
                 Err(SealError::WrongKey) if remove_unreadable => {
-                    holder.replace(None, &mut tx).await?;
+                    of.replace(None, &mut tx).await?;
                     done.removed += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -128,38 +128,43 @@ impl Store {
 }
 
 /// Every sealed secret.
-async fn sealed_rows(connection: &mut PgConnection) -> sqlx::Result<Vec<(Holder, Vec<u8>)>> {
+async fn sealed_rows(connection: &mut PgConnection) -> sqlx::Result<Vec<(SecretOf, Vec<u8>)>> {
     let mut rows = sqlx::query!(
         r#"SELECT site_id as "site: SiteId", slot as "slot: Slot", secret_access_key as "sealed!"
            FROM cdn_settings WHERE secret_access_key IS NOT NULL"#
     )
-    .map(|row| (Holder::Settings(row.site, row.slot.into_str()), row.sealed))
+    .map(|row| {
+        (
+            SecretOf::Settings(row.site, row.slot.into_str()),
+            row.sealed,
+        )
+    })
     .fetch_all(&mut *connection)
     .await?;
     let tokens = sqlx::query!(
         r#"SELECT site_id as "site: SiteId", id, unrevealed as "sealed!" FROM publish_token
            WHERE unrevealed IS NOT NULL"#
     )
-    .map(|row| (Holder::Token(row.site, row.id), row.sealed));
+    .map(|row| (SecretOf::Token(row.site, row.id), row.sealed));
     rows.extend(tokens.fetch_all(&mut *connection).await?);
     let secrets = sqlx::query!(r#"SELECT site_id as "site: SiteId", id, secret FROM hook_secret"#)
-        .map(|row| (Holder::HookSecret(row.site, row.id), row.secret));
+        .map(|row| (SecretOf::HookSecret(row.site, row.id), row.secret));
     rows.extend(secrets.fetch_all(&mut *connection).await?);
     let key_pairs = sqlx::query!(r#"SELECT site_id as "site: SiteId", id, secret FROM key_pair"#)
-        .map(|row| (Holder::KeyPair(row.site, row.id), row.secret));
+        .map(|row| (SecretOf::KeyPair(row.site, row.id), row.secret));
     rows.extend(key_pairs.fetch_all(&mut *connection).await?);
     let accounts = sqlx::query!(
         r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL"#
     )
-    .map(|row| (Holder::SecondStep, row.sealed));
+    .map(|row| (SecretOf::SecondStep, row.sealed));
     rows.extend(accounts.fetch_all(&mut *connection).await?);
     for row in sqlx::query!(r#"SELECT site_id as "site: SiteId", id, url, secret FROM endpoint"#)
         .fetch_all(connection)
         .await?
     {
-        rows.push((Holder::EndpointUrl(row.site, row.id), row.url));
+        rows.push((SecretOf::EndpointUrl(row.site, row.id), row.url));
         let secret = row.secret;
-        rows.extend(secret.map(|secret| (Holder::EndpointSecret(row.site, row.id), secret)));
+        rows.extend(secret.map(|secret| (SecretOf::EndpointSecret(row.site, row.id), secret)));
     }
     Ok(rows)
 }

@@ -25,9 +25,9 @@ pub enum SealError {
     NoKey,
 }
 
-/// What holds a sealed secret for good: rows of a site, and the admin's account.
+/// Whose secret it is that is sealed for good: a row of a site, or the admin's account.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Holder {
+pub(super) enum SecretOf {
     /// By the name of their slot.
     Settings(SiteId, &'static str),
     Token(SiteId, Uuid),
@@ -39,7 +39,7 @@ pub(super) enum Holder {
     SecondStep,
 }
 
-impl Holder {
+impl SecretOf {
     /// The place that its secret is sealed for. If it changed, what is stored would no longer open.
     fn place(self) -> String {
         match self {
@@ -57,17 +57,17 @@ impl Holder {
 }
 
 impl Store {
-    pub(super) fn seal(&self, holder: Holder, secret: &SecretString) -> Result<Vec<u8>, SealError> {
-        self.sealer.seal(&holder.place(), secret)
+    pub(super) fn seal(&self, of: SecretOf, secret: &SecretString) -> Result<Vec<u8>, SealError> {
+        self.sealer.seal(&of.place(), secret)
     }
 
-    pub(super) fn open(&self, holder: Holder, sealed: &[u8]) -> Result<SecretString, SealError> {
-        self.sealer.open(&holder.place(), sealed)
+    pub(super) fn open(&self, of: SecretOf, sealed: &[u8]) -> Result<SecretString, SealError> {
+        self.sealer.open(&of.place(), sealed)
     }
 
     /// Whether what a row holds is this secret.
-    pub(super) fn holds(&self, holder: Holder, sealed: &[u8], secret: &SecretString) -> bool {
-        let held = self.open(holder, sealed);
+    pub(super) fn holds(&self, of: SecretOf, sealed: &[u8], secret: &SecretString) -> bool {
+        let held = self.open(of, sealed);
         held.is_ok_and(|held| held.expose_secret() == secret.expose_secret())
     }
 }
@@ -156,19 +156,19 @@ mod tests {
         let (site, id) = (SiteId(7), Uuid::nil());
         let nil = "00000000-0000-0000-0000-000000000000";
         let settings = "site/7/cdn_settings/draft/secret_access_key";
-        for (holder, place) in [
-            (Holder::Settings(site, "draft"), settings),
-            (Holder::Token(site, id), "site/7/publish_token/NIL"),
-            (Holder::HookSecret(site, id), "site/7/hook_secret/NIL"),
-            (Holder::KeyPair(site, id), "site/7/key_pair/NIL"),
-            (Holder::EndpointUrl(site, id), "site/7/endpoint/NIL/url"),
+        for (secret, place) in [
+            (SecretOf::Settings(site, "draft"), settings),
+            (SecretOf::Token(site, id), "site/7/publish_token/NIL"),
+            (SecretOf::HookSecret(site, id), "site/7/hook_secret/NIL"),
+            (SecretOf::KeyPair(site, id), "site/7/key_pair/NIL"),
+            (SecretOf::EndpointUrl(site, id), "site/7/endpoint/NIL/url"),
             (
-                Holder::EndpointSecret(site, id),
+                SecretOf::EndpointSecret(site, id),
                 "site/7/endpoint/NIL/secret",
             ),
-            (Holder::SecondStep, "account/admin/second_step"),
+            (SecretOf::SecondStep, "account/admin/second_step"),
         ] {
-            assert_eq!(holder.place(), place.replace("NIL", nil));
+            assert_eq!(secret.place(), place.replace("NIL", nil));
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::site_changes::hold_site;
 use super::{Answered, Result, ShownTo, SiteId, Store};
 
@@ -53,7 +53,7 @@ impl Store {
         if answer.is_first {
             let unrevealed = shown
                 .is_revealed()
-                .then(|| self.seal(Holder::Token(site, id), token))
+                .then(|| self.seal(SecretOf::Token(site, id), token))
                 .transpose()?;
             insert_token(tx, site, id, name, token, unrevealed.as_deref(), now).await?;
         }

@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::endpoints::known_events;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
@@ -194,9 +194,9 @@ impl Store {
             failing_since: row.failing_since,
         };
         let is_late = now - row.next_at.max(row.due_at) > ASLEEP;
-        let url = self.open(Holder::EndpointUrl(site, endpoint), &row.url)?;
+        let url = self.open(SecretOf::EndpointUrl(site, endpoint), &row.url)?;
         let secret = row.secret.map(|sealed| {
-            let text = self.open(Holder::EndpointSecret(site, endpoint), &sealed)?;
+            let text = self.open(SecretOf::EndpointSecret(site, endpoint), &sealed)?;
             HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable)
         });
         let claim = DeliveryClaim {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(super) use self::save::take_effect;
-use super::seal::Holder;
+use super::seal::SecretOf;
 use super::{Result, SealError, SiteId, Store, StoreError};
 use crate::domain::{
     AccessKeyId, Credentials, InvalidationId, InvalidationStatus, SecretAccessKey, Settings,
@@ -169,7 +169,7 @@ impl Store {
         let (Some(id), Some(sealed)) = (id, sealed) else {
             return Ok(Credentials::AwsDefault);
         };
-        let secret = self.open(Holder::Settings(site, slot.into_str()), sealed)?;
+        let secret = self.open(SecretOf::Settings(site, slot.into_str()), sealed)?;
         let secret = SecretAccessKey::parse(&secret).map_err(|_| SealError::Unreadable)?;
         Ok(Credentials::AccessKey { id, secret })
     }

@@ -9,7 +9,7 @@ use crate::domain::notification::Event;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{Credentials, Settings, Step, StepOutcome};
 use crate::store::listen::{announce_settings, announce_sites};
-use crate::store::seal::Holder;
+use crate::store::seal::SecretOf;
 use crate::store::site_changes::hold_site;
 use crate::store::transitions::{count_usage, supersede};
 use crate::store::{Result, SiteId, Store, outbox};
@@ -199,7 +199,7 @@ impl Store {
         let (key, secret) = match &settings.credentials {
             Credentials::AccessKey { id, secret } => {
                 let secret = SecretString::from(secret.expose());
-                let sealed = self.seal(Holder::Settings(site, slot.into_str()), &secret)?;
+                let sealed = self.seal(SecretOf::Settings(site, slot.into_str()), &secret)?;
                 (Some(id.as_str()), Some(sealed))
             }
             Credentials::AwsDefault => (None, None),
