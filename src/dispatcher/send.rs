@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::look::Next;
 use super::observe::{Subject, code_and_message};
-use super::wake::Turn;
+use super::wake::SiteTurn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Operation, Sent, TraceParent, after_create,
@@ -24,7 +24,7 @@ impl Dispatcher {
         }
     }
 
-    async fn serve(&self, turn: Turn) -> Ended {
+    async fn serve(&self, turn: SiteTurn) -> Ended {
         loop {
             // Armed before looking, so that a call that ends meanwhile is not missed.
             let mut changed = pin!(self.wake.changed());

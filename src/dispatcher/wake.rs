@@ -39,7 +39,7 @@ struct State {
 
 /// A site's turn to be served, by one task of this replica at a time. It ends when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct SiteTurn {
     wake: Wake,
     pub(super) site: SiteId,
 }
@@ -61,7 +61,7 @@ impl Wake {
     }
 
     /// Begins a site's turn. If it has begun already, the site is looked at again after it.
-    pub(super) fn turn(&self, site: SiteId) -> Option<Turn> {
+    pub(super) fn turn(&self, site: SiteId) -> Option<SiteTurn> {
         match self.state().served.entry(site) {
             Entry::Occupied(mut published) => {
                 published.insert(true);
@@ -69,7 +69,7 @@ impl Wake {
             }
             Entry::Vacant(free) => {
                 free.insert(false);
-                Some(Turn {
+                Some(SiteTurn {
                     wake: self.clone(),
                     site,
                 })
@@ -145,7 +145,7 @@ fn is_news(served: &mut HashMap<SiteId, bool>, site: SiteId) -> bool {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SiteTurn {
     fn drop(&mut self) {
         let mut state = self.wake.state();
         let has_published = state.served.remove(&self.site) == Some(true);
