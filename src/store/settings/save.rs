@@ -42,7 +42,7 @@ impl Store {
         match slot {
             Slot::Draft => announce_sites(&mut tx).await?,
             Slot::Active => {
-                delete_draft(&mut tx, site).await?;
+                delete_slots(&mut tx, site, &[Slot::Draft]).await?;
                 take_effect(&mut tx, site, now).await?;
             }
             Slot::Environment => take_effect(&mut tx, site, now).await?,
@@ -127,7 +127,7 @@ impl Store {
     /// there were any.
     pub async fn discard_draft(&self, site: SiteId) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
-        let is_deleted = delete_draft(&mut tx, site).await?;
+        let is_deleted = delete_slots(&mut tx, site, &[Slot::Draft]).await?;
         announce_sites(&mut tx).await?;
         tx.commit().await?;
         Ok(is_deleted)
@@ -146,21 +146,13 @@ impl Store {
         slots: &[Slot],
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
         let mut tx = self.begin_change(site).await?;
-        let deleted = sqlx::query!(
-            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
-            site.0,
-            &slots as &[&str],
-        )
-        .execute(&mut *tx)
-        .await?;
-        if deleted.rows_affected() == 0 {
-            return Ok(false);
+        let is_deleted = delete_slots(&mut tx, site, slots).await?;
+        if is_deleted {
+            take_effect(&mut tx, site, now).await?;
+            tx.commit().await?;
         }
-        take_effect(&mut tx, site, now).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(is_deleted)
     }
 
     /// When AWS last accepted a signature with the same credentials, if these are already saved.
@@ -237,10 +229,13 @@ impl Store {
     }
 }
 
-async fn delete_draft(connection: &mut PgConnection, site: SiteId) -> Result<bool> {
+/// Returns whether there was anything.
+async fn delete_slots(connection: &mut PgConnection, site: SiteId, slots: &[Slot]) -> Result<bool> {
+    let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
     let deleted = sqlx::query!(
-        "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
-        site.0
+        "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
+        site.0,
+        &slots as &[&str],
     )
     .execute(connection)
     .await?;
