@@ -89,8 +89,8 @@ impl App {
             clock.clone(),
             config.limits,
             wake.clone(),
-        )
-        .counting(metrics.clone());
+            metrics.clone(),
+        );
         let outside = Outside::new(config.allow_private_targets)?;
         let edge = EdgeChecker {
             store: store.clone(),

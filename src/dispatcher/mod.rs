@@ -84,6 +84,7 @@ impl Dispatcher {
         clock: Clock,
         limits: Limits,
         wake: Wake,
+        metrics: Metrics,
     ) -> Self {
         Self {
             store,
@@ -91,7 +92,7 @@ impl Dispatcher {
             clock,
             limits,
             wake,
-            metrics: Metrics::default(),
+            metrics,
             sends: Arc::new(Semaphore::new(CALLS)),
             polls: Arc::new(Semaphore::new(CALLS)),
             quiet: Duration::ZERO,
@@ -100,11 +101,6 @@ impl Dispatcher {
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
-    }
-
-    pub fn counting(mut self, metrics: Metrics) -> Self {
-        self.metrics = metrics;
-        self
     }
 
     /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the

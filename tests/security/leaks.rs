@@ -142,6 +142,7 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
         service.state.clock.clone(),
         service.state.limits,
         service.state.wake.clone(),
+        service.state.metrics.clone(),
     );
     let mut answers = Vec::new();
     let mut browser = service.browser();

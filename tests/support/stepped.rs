@@ -87,8 +87,8 @@ impl Stepped {
             state.clock.clone(),
             state.limits,
             state.wake.clone(),
-        )
-        .counting(state.metrics.clone());
+            state.metrics.clone(),
+        );
         let outside = Outside::new(config.allow_private_targets).unwrap();
         let edge = EdgeChecker {
             store: state.store.clone(),
