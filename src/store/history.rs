@@ -13,14 +13,15 @@ const LOCK: i64 = 0x70_72_75_6e_65;
 /// How much there is to prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prunable {
-    pub publishes: u64,
-    pub invalidations: u64,
+    pub publishes: i64,
+    pub invalidations: i64,
 }
 
 impl Store {
     /// Counts what pruning with the same `before` would delete in the end.
     pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable> {
-        let counted = sqlx::query!(
+        Ok(sqlx::query_as!(
+            Prunable,
             r#"SELECT (SELECT count(*) FROM publish WHERE ended_at < $1) as "publishes!",
                       (SELECT count(*) FROM invalidation i
                        WHERE i.ended_at < $1
@@ -31,11 +32,7 @@ impl Store {
             before,
         )
         .fetch_one(&self.pool)
-        .await?;
-        Ok(Prunable {
-            publishes: counted.publishes.unsigned_abs(),
-            invalidations: counted.invalidations.unsigned_abs(),
-        })
+        .await?)
     }
 
     /// Begins a step of deleting, unless another replica is in the middle of one. They take turns

@@ -29,7 +29,7 @@ pub struct Day {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Underway {
     /// Items that wait to be sent.
-    pub items: u64,
+    pub items: i64,
     /// Since when the oldest has been waiting.
     pub oldest: Option<OffsetDateTime>,
 }
@@ -81,8 +81,9 @@ impl Store {
     }
 
     pub async fn underway(&self, site: SiteId) -> Result<Underway> {
-        let waiting = sqlx::query!(
-            r#"SELECT sum(items)::bigint as items, min(since) as since FROM (
+        Ok(sqlx::query_as!(
+            Underway,
+            r#"SELECT coalesce(sum(items), 0)::bigint as "items!", min(since) as oldest FROM (
                  SELECT cardinality(items) AS items, received_at AS since FROM publish
                  WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
                  UNION ALL
@@ -91,11 +92,7 @@ impl Store {
             site.0,
         )
         .fetch_one(&self.pool)
-        .await?;
-        Ok(Underway {
-            items: waiting.items.unwrap_or_default().unsigned_abs(),
-            oldest: waiting.since,
-        })
+        .await?)
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
     Ok(Overview {
         chart: Chart::new(&day),
         work,
-        queued: Count(underway.items),
+        queued: Count(underway.items.unsigned_abs()),
         oldest: underway.oldest.map(|since| Span(now - since)),
         held,
         quotas,
