@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::batches::{Batch, store_batches};
 use super::listen::announce_sites;
-use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};

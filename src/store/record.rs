@@ -5,9 +5,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::batches::store_pieces;
 use super::listen::announce_change;
 use super::pauses::pause_or_resume;
-use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{count_usage, hold_settings, lock_publishes, move_publishes};
 use super::{Result, SendClaim, Store};
