@@ -81,19 +81,15 @@ pub(super) async fn lock_bucket(
     now: OffsetDateTime,
 ) -> Result<Bucket> {
     let full = Bucket::full(limits, now);
-    sqlx::query!(
-        "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
+    let bucket = sqlx::query_as!(
+        Bucket,
+        "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET tokens = access_key.tokens
+         RETURNING tokens, rate, refilled_at",
         key,
         full.tokens,
         full.rate,
         full.refilled_at,
-    )
-    .execute(&mut *connection)
-    .await?;
-    let bucket = sqlx::query_as!(
-        Bucket,
-        "SELECT tokens, rate, refilled_at FROM access_key WHERE id = $1 FOR UPDATE",
-        key,
     )
     .fetch_one(connection)
     .await?;

@@ -150,16 +150,14 @@ impl Store {
 
     /// Makes sure that a site of that name exists, and returns its number.
     pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId> {
-        sqlx::query!(
-            "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        let id = sqlx::query_scalar!(
+            "INSERT INTO site (name, created_at) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET created_at = site.created_at RETURNING id",
             name,
             now,
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name)
-            .fetch_one(&self.pool)
-            .await?;
         Ok(SiteId(id))
     }
 

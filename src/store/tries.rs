@@ -67,17 +67,13 @@ impl Store {
             keys.push(STRANGERS.to_owned());
         }
         let mut tx = self.begin().await?;
-        sqlx::query!(
+        let rows = sqlx::query!(
             "INSERT INTO sign_in_tries (key, failures, last_at)
-             SELECT key, 0, $2 FROM unnest($1::text[]) AS key ON CONFLICT DO NOTHING",
+             SELECT key, 0, $2 FROM unnest($1::text[]) AS key ORDER BY key
+             ON CONFLICT (key) DO UPDATE SET failures = sign_in_tries.failures
+             RETURNING key, failures, last_at",
             &keys,
             now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        let rows = sqlx::query!(
-            "SELECT key, failures, last_at FROM sign_in_tries WHERE key = ANY($1) ORDER BY key FOR UPDATE",
-            &keys,
         )
         .fetch_all(&mut *tx)
         .await?;
