@@ -1,7 +1,6 @@
 //! Counting recorded outcomes, and finding out which site and publishes they belong to.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,56 +12,32 @@ use crate::store::{Covered, PollClaim, SendClaim, SiteId};
 /// How many publishes a log line names.
 const NAMED: usize = 5;
 
-/// The site and the publishes of an invalidation, for the log.
-#[derive(Debug)]
-pub(super) struct Subject(Covered);
-
-impl Subject {
-    fn unknown(site: SiteId) -> Self {
-        Self(Covered {
-            site: site.to_string(),
-            publishes: Vec::new(),
-        })
-    }
-
-    pub(super) fn site(&self) -> &str {
-        &self.0.site
-    }
-
-    /// The publishes' identifiers; of many, the first.
-    pub(super) fn publishes(&self) -> String {
-        let ids = self.0.publishes.iter().map(|publish| publish.id);
-        some_of(&ids.collect::<Vec<_>>())
-    }
-
-    /// The traces that they belong to, each once; of many, the first. None where no publisher named
-    /// one.
-    pub(super) fn traces(&self) -> Option<String> {
-        let mut seen = HashSet::new();
-        let parents = self
-            .0
-            .publishes
-            .iter()
-            .filter_map(|p| p.traceparent.as_ref());
-        let traces: Vec<_> = parents
-            .map(TraceParent::trace_id)
-            .filter(|trace| seen.insert(*trace))
-            .collect();
-        (!traces.is_empty()).then(|| some_of(&traces))
-    }
+/// The publishes' identifiers, for the log; of many, the first.
+pub(super) fn publishes(covered: &Covered) -> String {
+    let ids = covered.publishes.iter().map(|publish| publish.id);
+    some_of(&ids.collect::<Vec<_>>())
 }
 
-fn some_of(all: &[impl fmt::Display]) -> String {
-    let mut text = String::new();
-    for (index, one) in all.iter().take(NAMED).enumerate() {
-        let space = if index == 0 { "" } else { " " };
-        text += &format!("{space}{one}");
+/// The traces that they belong to, each once; of many, the first. None where no publisher named
+/// one.
+pub(super) fn traces(covered: &Covered) -> Option<String> {
+    let mut seen = HashSet::new();
+    let publishes = covered.publishes.iter();
+    let traces: Vec<_> = publishes
+        .filter_map(|publish| publish.traceparent.as_ref())
+        .map(TraceParent::trace_id)
+        .filter(|trace| seen.insert(*trace))
+        .collect();
+    (!traces.is_empty()).then(|| some_of(&traces))
+}
+
+fn some_of(all: &[impl ToString]) -> String {
+    let some: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+    let some = some.join(" ");
+    match all.len().saturating_sub(NAMED) {
+        0 => some,
+        more => format!("{some} and {more} more"),
     }
-    match all.len().checked_sub(NAMED) {
-        None | Some(0) => {}
-        Some(more) => text += &format!(" and {more} more"),
-    }
-    text
 }
 
 /// AWS's code and words, for the log.
@@ -80,8 +55,8 @@ impl Dispatcher {
         claim: &SendClaim,
         after: &AfterCreate,
         now: OffsetDateTime,
-    ) -> Subject {
-        let subject = self.subject(claim.inputs.site, claim.stored.id).await;
+    ) -> Covered {
+        let covered = self.covered(claim.inputs.site, claim.stored.id).await;
         let status = match after {
             AfterCreate::InProgress { .. } => Some(InvalidationStatus::InProgress),
             AfterCreate::Completed { .. } => Some(InvalidationStatus::Completed),
@@ -98,7 +73,7 @@ impl Dispatcher {
                 self.metrics.billed_paths(claim.stored.batch.items.len());
                 // A publish that several invalidations cover is counted with the last to be
                 // accepted.
-                for publish in &subject.0.publishes {
+                for publish in &covered.publishes {
                     if publish.submitted_at == Some(now) {
                         self.metrics.publish_submitted(now - publish.received_at);
                     }
@@ -108,7 +83,7 @@ impl Dispatcher {
                 self.metrics.invalidation_completed(time::Duration::ZERO);
             }
         }
-        subject
+        covered
     }
 
     /// Counts how an answer of `GetInvalidation` was recorded.
@@ -117,10 +92,10 @@ impl Dispatcher {
         claim: &PollClaim,
         after: &AfterGet,
         now: OffsetDateTime,
-    ) -> Subject {
+    ) -> Covered {
         match after {
             // By far the most frequent, and not worth a query.
-            AfterGet::Again { error: None, .. } => return Subject::unknown(claim.site),
+            AfterGet::Again { error: None, .. } => return unknown(claim.site),
             AfterGet::Again { .. } => {}
             AfterGet::Completed => {
                 self.metrics.invalidation(InvalidationStatus::Completed);
@@ -130,14 +105,21 @@ impl Dispatcher {
             AfterGet::Unconfirmed(_) => self.metrics.invalidation(InvalidationStatus::Unconfirmed),
             AfterGet::Failed(_) => self.metrics.invalidation(InvalidationStatus::Failed),
         }
-        self.subject(claim.site, claim.invalidation).await
+        self.covered(claim.site, claim.invalidation).await
     }
 
     /// Best effort: what was recorded stands, whether or not it can be logged in full.
-    async fn subject(&self, site: SiteId, invalidation: Uuid) -> Subject {
+    async fn covered(&self, site: SiteId, invalidation: Uuid) -> Covered {
         match self.store.covered(invalidation).await {
-            Ok(Some(covered)) => Subject(covered),
-            Ok(None) | Err(_) => Subject::unknown(site),
+            Ok(Some(covered)) => covered,
+            Ok(None) | Err(_) => unknown(site),
         }
+    }
+}
+
+fn unknown(site: SiteId) -> Covered {
+    Covered {
+        site: site.to_string(),
+        publishes: Vec::new(),
     }
 }

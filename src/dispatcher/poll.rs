@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::observe::{Subject, code_and_message};
+use super::observe::{code_and_message, publishes, traces};
 use super::{Dispatcher, Ended};
 use crate::domain::{AfterGet, Asked, AwsError, GetOutcome, Operation, after_get};
-use crate::store::{PollClaim, StoreError};
+use crate::store::{Covered, PollClaim, StoreError};
 
 impl Dispatcher {
     /// Claims invalidations that are due to be asked about, and starts a call for each.
@@ -66,8 +66,8 @@ impl Dispatcher {
             })
             .await;
         if ours == Some(true) {
-            let subject = self.observe_poll(&claim, &after, now).await;
-            log(&claim, &after, request_id.as_deref(), &subject);
+            let covered = self.observe_poll(&claim, &after, now).await;
+            log(&claim, &after, request_id.as_deref(), &covered);
         }
         if matches!(after, AfterGet::Again { .. }) {
             return Ended::Later;
@@ -77,10 +77,10 @@ impl Dispatcher {
     }
 }
 
-fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, subject: &Subject) {
-    let site = subject.site();
-    let publish = subject.publishes();
-    let trace_id = subject.traces();
+fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, covered: &Covered) {
+    let site = covered.site.as_str();
+    let publish = publishes(covered);
+    let trace_id = traces(covered);
     let invalidation = claim.invalidation;
     let cloudfront_id = claim.id.as_str();
     let distribution = claim.distribution.as_str();

@@ -6,13 +6,13 @@ use std::pin::pin;
 use tokio::task::JoinSet;
 
 use super::look::Next;
-use super::observe::{Subject, code_and_message};
+use super::observe::{code_and_message, publishes, traces};
 use super::wake::SiteTurn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Operation, Sent, TraceParent, after_create,
 };
-use crate::store::{Recorded, SendClaim, SendRecord, SiteId, within};
+use crate::store::{Covered, Recorded, SendClaim, SendRecord, SiteId, within};
 
 impl Dispatcher {
     /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
@@ -124,9 +124,9 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let subject = self.observe_send(&claim, after, now).await;
+                let covered = self.observe_send(&claim, after, now).await;
                 let span_id = trace.as_ref().map(TraceParent::span_id);
-                log(&claim, after, request_id.as_deref(), span_id, &subject);
+                log(&claim, after, request_id.as_deref(), span_id, &covered);
             }
             Some(Recorded::SetAside) => {
                 tracing::info!(site = %inputs.site, invalidation = %stored.id,
@@ -147,11 +147,11 @@ fn log(
     after: &AfterCreate,
     request_id: Option<&str>,
     span_id: Option<&str>,
-    subject: &Subject,
+    covered: &Covered,
 ) {
-    let site = subject.site();
-    let publish = subject.publishes();
-    let trace_id = subject.traces();
+    let site = covered.site.as_str();
+    let publish = publishes(covered);
+    let trace_id = traces(covered);
     let invalidation = claim.stored.id;
     let distribution = claim.inputs.settings.distribution_id.as_str();
     let items = claim.stored.batch.items.len();
