@@ -97,7 +97,7 @@ pub use proofs::{LastUsed, Proof};
 pub use publish_notifier::PublishNotifier;
 pub use publishes::{ListedPublish, Publish};
 pub use record::{Recorded, SendRecord};
-pub use refused::{Endpoint, RefusedCall, RefusedCalls};
+pub use refused::{PublishApi, RefusedCall, RefusedCalls};
 pub use repeat_key::RepeatKey;
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};

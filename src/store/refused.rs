@@ -23,7 +23,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString)]
 #[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Endpoint {
+pub enum PublishApi {
     Hook,
     Cloudfront,
 }
@@ -35,7 +35,7 @@ pub struct RefusedCall {
     /// The site that was proved or, failing that, named.
     pub site: Option<SiteId>,
     pub proved: bool,
-    pub endpoint: Endpoint,
+    pub endpoint: PublishApi,
     pub status: i16,
     pub reason: String,
     /// What is wrong with the first bad item.
@@ -167,7 +167,7 @@ impl Store {
     pub async fn refused_calls(&self, site: SiteId, unnamed: bool) -> Result<Vec<RefusedCall>> {
         Ok(sqlx::query_as!(
             RefusedCall,
-            r#"SELECT id, at, site_id as "site: SiteId", proved, endpoint as "endpoint: Endpoint",
+            r#"SELECT id, at, site_id as "site: SiteId", proved, endpoint as "endpoint: PublishApi",
                       status, reason, item, address
                FROM refused_call
                WHERE site_id = $1 OR $2 AND site_id IS NULL ORDER BY id DESC LIMIT 200"#,
@@ -193,7 +193,7 @@ mod tests {
                     at: OffsetDateTime::UNIX_EPOCH,
                     site: Some(SiteId(site)),
                     proved,
-                    endpoint: Endpoint::Hook,
+                    endpoint: PublishApi::Hook,
                     status: 422,
                     reason: String::new(),
                     item: None,

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::types::{Json, Type};
 
 use super::deliveries::DeliveryState;
-use super::refused::Endpoint;
+use super::refused::PublishApi;
 use super::sessions::Theme;
 use super::settings::Slot;
 use crate::domain::notification::{EndpointKind, Event};
@@ -56,13 +56,13 @@ text! {
     CallerReference,
     DeliveryState,
     DistributionId,
-    Endpoint,
     EndpointKind,
     Event,
     InvalidationId,
     InvalidationStatus,
     PastLimit,
     PolicyName,
+    PublishApi,
     PublishState,
     Region,
     Role,

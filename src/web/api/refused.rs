@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::cloudfront::Fault;
-use crate::store::{Endpoint, RefusedCall, SiteId};
+use crate::store::{PublishApi, RefusedCall, SiteId};
 use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::state::AppState;
@@ -20,8 +20,8 @@ pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
         return;
     }
     let endpoint = match info.is_cloudfront {
-        true => Endpoint::Cloudfront,
-        false => Endpoint::Hook,
+        true => PublishApi::Cloudfront,
+        false => PublishApi::Hook,
     };
     let (reason, item) = why(response);
     let proved = info.proved.get();
@@ -40,12 +40,12 @@ pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
 }
 
 /// The site in the address, if there is one of that name or distribution.
-fn named_site(state: &AppState, endpoint: Endpoint, path: &str) -> Option<SiteId> {
+fn named_site(state: &AppState, endpoint: PublishApi, path: &str) -> Option<SiteId> {
     let name = path.split('/').nth(3)?;
     let sites = state.directory.sites();
     let site = sites.iter().find(|site| {
         site.name == name
-            || endpoint == Endpoint::Cloudfront && site.distribution_id.as_deref() == Some(name)
+            || endpoint == PublishApi::Cloudfront && site.distribution_id.as_deref() == Some(name)
     });
     site.map(|site| site.id)
 }

@@ -5,8 +5,8 @@ use skycms_cdn::domain::{
     AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
 };
 use skycms_cdn::store::{
-    DeliveryState, DeliveryView, Endpoint, EndpointView, HookSecretView, KeyPairView, RefusedCall,
-    SiteId, TokenView,
+    DeliveryState, DeliveryView, EndpointView, HookSecretView, KeyPairView, PublishApi,
+    RefusedCall, SiteId, TokenView,
 };
 use skycms_cdn::web::views::*;
 use skycms_cdn::web::words;
@@ -161,7 +161,7 @@ pub(crate) fn refused() -> RefusedPage {
         at: ago(300),
         site: Some(SiteId(1)),
         proved,
-        endpoint: Endpoint::Hook,
+        endpoint: PublishApi::Hook,
         status,
         reason: reason.into(),
         item: item.map(Into::into),
@@ -179,7 +179,7 @@ pub(crate) fn refused() -> RefusedPage {
             ),
             RefusedCall {
                 site: None,
-                endpoint: Endpoint::Cloudfront,
+                endpoint: PublishApi::Cloudfront,
                 ..call(401, false, "This call carries no proof.", None)
             },
         ],

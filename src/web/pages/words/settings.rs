@@ -7,15 +7,15 @@ use time::OffsetDateTime;
 use super::{DONE, Look, NOTE, Question, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
-use crate::store::{Endpoint, HookSecretView, KeyPairView, RefusedCall, TokenView};
+use crate::store::{HookSecretView, KeyPairView, PublishApi, RefusedCall, TokenView};
 
 /// The name of the section about paths and cost.
 pub const SPENDING: &str = "Paths and cost";
 
-pub const fn endpoint(endpoint: &Endpoint) -> &'static str {
+pub const fn endpoint(endpoint: &PublishApi) -> &'static str {
     match endpoint {
-        Endpoint::Hook => "publish hook",
-        Endpoint::Cloudfront => "CloudFront’s API",
+        PublishApi::Hook => "publish hook",
+        PublishApi::Cloudfront => "CloudFront’s API",
     }
 }
 
