@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Acceptance, FirstPublish, NewPublish, RepeatKey, SiteId};
@@ -17,14 +16,14 @@ pub(super) async fn insert(
 ) -> sqlx::Result<Vec<Acceptance>> {
     let stored = match publishes {
         [publish] => insert_one(connection, publish).await,
-        _ => insert_new(connection, &Rows::of(publishes)).await,
+        _ => insert_new(connection, publishes).await,
     };
     match stored {
         Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
         Err(error) if !is_repeat(&error) => return Err(error),
         Err(_) => {}
     }
-    let stored = insert_unknown(connection, &Rows::of(publishes)).await?;
+    let stored = insert_unknown(connection, publishes).await?;
     let mut outcomes = Vec::with_capacity(publishes.len());
     for publish in publishes {
         outcomes.push(if stored.contains(&publish.id) {
@@ -68,8 +67,8 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
         publish.id,
         publish.received_at,
         &items as &[&str],
-        column(usage.files),
-        column(usage.wildcards),
+        number(usage.files),
+        number(usage.wildcards),
         publish.widened_json(),
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
@@ -81,9 +80,10 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
-/// Inserts [`Rows`] in one statement, which ends as given.
-macro_rules! insert_rows {
-    ($rows:ident, $end:literal) => {
+/// Inserts many publishes in one statement, which ends as given.
+macro_rules! insert_many {
+    ($publishes:ident, $end:literal) => {{
+        let usages = column($publishes, |publish| Usage::of(&publish.items));
         sqlx::query!(
             r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
                                    body_hash, traceparent, published_by)
@@ -94,31 +94,42 @@ macro_rules! insert_rows {
                            unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
                 AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)"
                 + $end,
-            &$rows.sites,
-            &$rows.ids,
-            &$rows.received,
-            &$rows.items,
-            &$rows.files,
-            &$rows.wildcards,
-            &$rows.widened as &[Option<serde_json::Value>],
-            &$rows.keys as &[Option<String>],
-            &$rows.hashes as &[Option<Vec<u8>>],
-            &$rows.traces as &[Option<String>],
-            &$rows.publishers,
+            &column($publishes, |publish| publish.site.0),
+            &column($publishes, |publish| publish.id),
+            &column($publishes, |publish| publish.received_at),
+            // Items have no line breaks: `domain` encodes or refuses control characters.
+            &column($publishes, |publish| {
+                let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+                items.join("\n")
+            }),
+            &usages.iter().map(|usage| number(usage.files)).collect::<Vec<_>>(),
+            &usages.iter().map(|usage| number(usage.wildcards)).collect::<Vec<_>>(),
+            &column($publishes, NewPublish::widened_json) as &[Option<serde_json::Value>],
+            &column($publishes, |publish| Some(publish.repeat_key.as_ref()?.key.as_str())) as &[Option<&str>],
+            &column($publishes, |publish| Some(&publish.repeat_key.as_ref()?.body_hash[..])) as &[Option<&[u8]>],
+            &column($publishes, |publish| Some(publish.traceparent.as_ref()?.to_string())) as &[Option<String>],
+            &column($publishes, |publish| publish.publisher.to_string()),
         )
-    };
+    }};
+}
+
+fn column<'a, T>(publishes: &[&'a NewPublish], of: impl Fn(&'a NewPublish) -> T) -> Vec<T> {
+    publishes.iter().copied().map(of).collect()
 }
 
 /// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
 /// looked for.
-async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
-    insert_rows!(rows, "").execute(connection).await?;
+async fn insert_new(connection: &mut PgConnection, publishes: &[&NewPublish]) -> sqlx::Result<()> {
+    insert_many!(publishes, "").execute(connection).await?;
     Ok(())
 }
 
 /// Stores those that are new, and returns their identifiers.
-async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<HashSet<Uuid>> {
-    let stored = insert_rows!(rows, " ON CONFLICT DO NOTHING RETURNING id");
+async fn insert_unknown(
+    connection: &mut PgConnection,
+    publishes: &[&NewPublish],
+) -> sqlx::Result<HashSet<Uuid>> {
+    let stored = insert_many!(publishes, " ON CONFLICT DO NOTHING RETURNING id");
     let stored = stored.fetch_all(connection).await?;
     Ok(stored.into_iter().map(|row| row.id).collect())
 }
@@ -157,46 +168,6 @@ pub(super) async fn earlier(
     })
 }
 
-#[derive(Default)]
-struct Rows {
-    sites: Vec<i32>,
-    ids: Vec<Uuid>,
-    received: Vec<OffsetDateTime>,
-    items: Vec<String>,
-    files: Vec<i32>,
-    wildcards: Vec<i32>,
-    widened: Vec<Option<serde_json::Value>>,
-    keys: Vec<Option<String>>,
-    hashes: Vec<Option<Vec<u8>>>,
-    traces: Vec<Option<String>>,
-    publishers: Vec<String>,
-}
-
-impl Rows {
-    fn of(publishes: &[&NewPublish]) -> Self {
-        let mut rows = Self::default();
-        for publish in publishes {
-            rows.sites.push(publish.site.0);
-            rows.ids.push(publish.id);
-            rows.received.push(publish.received_at);
-            // Items have no line breaks: `domain` encodes or refuses control characters.
-            let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-            rows.items.push(items.join("\n"));
-            let usage = Usage::of(&publish.items);
-            rows.files.push(column(usage.files));
-            rows.wildcards.push(column(usage.wildcards));
-            rows.widened.push(publish.widened_json());
-            let key = publish.repeat_key.as_ref();
-            rows.keys.push(key.map(|key| key.key.clone()));
-            rows.hashes.push(key.map(|key| key.body_hash.to_vec()));
-            let trace = publish.traceparent.as_ref();
-            rows.traces.push(trace.map(ToString::to_string));
-            rows.publishers.push(publish.publisher.to_string());
-        }
-        rows
-    }
-}
-
-fn column(count: u32) -> i32 {
+fn number(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
