@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
-use super::{PlanInputs, Result, Store, parse_items};
+use super::{PlanInputs, Result, Store, column, integer, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, Item, Search, Usage};
 
@@ -54,12 +54,6 @@ pub(super) async fn store_batches(
     taken: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<Option<Option<String>>> {
-    let each = |of: fn(&Batch<'_>) -> i64| {
-        let count = |batch| i32::try_from(of(batch)).unwrap_or(i32::MAX);
-        batches.iter().map(count).collect::<Vec<_>>()
-    };
-    let texts = |of: fn(&Batch<'_>) -> String| batches.iter().map(of).collect::<Vec<_>>();
-    let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
     let covered = batches
         .iter()
         .flat_map(|batch| batch.publishes.iter().map(|publish| (batch.id, *publish)));
@@ -97,23 +91,23 @@ pub(super) async fn store_batches(
         inputs.settings.distribution_id.as_str(),
         now,
         now + LEASE,
-        &ids,
-        &texts(|batch| CallerReference::of(batch.id).to_string()),
+        &column(batches, |batch| batch.id),
+        &column(batches, |batch| CallerReference::of(batch.id).to_string()),
         // Items have no line breaks: `domain` encodes or refuses control characters.
-        &texts(|batch| {
+        &column(batches, |batch| {
             let items: Vec<&str> = batch.items.iter().map(Item::as_str).collect();
             items.join("\n")
         }),
-        &each(|batch| Usage::of(batch.items).files.into()),
-        &each(|batch| Usage::of(batch.items).wildcards.into()),
-        &each(|batch| i64::try_from(batch.asked).unwrap_or(i64::MAX)),
-        &each(|batch| i64::try_from(batch.folded).unwrap_or(i64::MAX)),
-        &batches.iter().map(|batch| batch.search).collect::<Vec<_>>() as &[Option<Uuid>],
-        &batches.iter().map(|batch| batch.claim).collect::<Vec<_>>() as &[Option<Uuid>],
+        &column(batches, |batch| integer(Usage::of(batch.items).files)),
+        &column(batches, |batch| integer(Usage::of(batch.items).wildcards)),
+        &column(batches, |batch| integer(batch.asked)),
+        &column(batches, |batch| integer(batch.folded)),
+        &column(batches, |batch| batch.search) as &[Option<Uuid>],
+        &column(batches, |batch| batch.claim) as &[Option<Uuid>],
         &covering,
         &covered,
         batches.first().map_or(&[][..], |batch| &batch.publishes),
-        &batches.iter().map(|batch| batch.planned_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
+        &column(batches, |batch| batch.planned_at) as &[Option<OffsetDateTime>],
     )
     .fetch_one(connection)
     .await?;

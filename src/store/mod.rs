@@ -194,6 +194,16 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -
     done.unwrap_or_else(|_elapsed| Err(StoreError::no_answer()))
 }
 
+/// A column of rows that are stored together.
+fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
+/// A count as a column holds it.
+fn integer(count: impl TryInto<i32>) -> i32 {
+    count.try_into().unwrap_or(i32::MAX)
+}
+
 /// The error of a connection that timed out.
 fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())

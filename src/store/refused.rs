@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Result, SiteId, Store};
+use super::{Result, SiteId, Store, column};
 
 /// How many are kept for each site, counted separately for calls that proved it and calls that did
 /// not, so that strangers do not push out what its own publisher did wrong.
@@ -121,13 +121,7 @@ impl RefusedCalls {
 
 impl Store {
     async fn add_refused(&self, calls: &[RefusedCall]) -> Result<()> {
-        let column = |of: fn(&RefusedCall) -> String| calls.iter().map(of).collect::<Vec<_>>();
-        let ids: Vec<Uuid> = calls.iter().map(|call| call.id).collect();
-        let at: Vec<OffsetDateTime> = calls.iter().map(|call| call.at).collect();
-        let sites: Vec<Option<i32>> = calls.iter().map(|call| call.site.map(|id| id.0)).collect();
-        let proved: Vec<bool> = calls.iter().map(|call| call.proved).collect();
-        let statuses: Vec<i16> = calls.iter().map(|call| call.status).collect();
-        let items: Vec<Option<String>> = calls.iter().map(|call| call.item.clone()).collect();
+        let sites = column(calls, |call| call.site);
         let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, item, address)
@@ -136,15 +130,15 @@ impl Store {
                          $8::text[], $9::text[])
                AS c (id, at, site_id, proved, endpoint, status, reason, item, address)
              LEFT JOIN site s ON s.id = c.site_id",
-            &ids,
-            &at,
-            &sites as &[Option<i32>],
-            &proved,
-            &column(|call| call.endpoint.into_str().to_owned()),
-            &statuses,
-            &column(|call| call.reason.clone()),
-            &items as &[Option<String>],
-            &column(|call| call.address.clone()),
+            &column(calls, |call| call.id),
+            &column(calls, |call| call.at),
+            &sites as &[Option<SiteId>],
+            &column(calls, |call| call.proved),
+            &column(calls, |call| call.endpoint.into_str()) as &[&str],
+            &column(calls, |call| call.status),
+            &column(calls, |call| call.reason.as_str()) as &[&str],
+            &column(calls, |call| call.item.as_deref()) as &[Option<&str>],
+            &column(calls, |call| call.address.as_str()) as &[&str],
         )
         .execute(&mut *tx)
         .await?;
@@ -154,7 +148,7 @@ impl Store {
                  SELECT id, row_number() OVER (PARTITION BY site_id, proved ORDER BY id DESC) AS place
                  FROM refused_call WHERE site_id = ANY($1) OR site_id IS NULL) ranked
                WHERE place > $2)",
-            &sites as &[Option<i32>],
+            &sites as &[Option<SiteId>],
             KEPT,
         )
         .execute(&mut *tx)

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Acceptance, FirstPublish, NewPublish, RepeatKey, SiteId};
 use crate::domain::{Item, Usage, Widened};
+use crate::store::{column, integer};
 
 /// Stores publishes, in one transaction if none of them repeats an earlier one.
 pub(super) async fn insert(
@@ -67,8 +68,8 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
         publish.id,
         publish.received_at,
         &items as &[&str],
-        number(usage.files),
-        number(usage.wildcards),
+        integer(usage.files),
+        integer(usage.wildcards),
         publish.widened_json(),
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
@@ -84,6 +85,7 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
 macro_rules! insert_many {
     ($publishes:ident, $end:literal) => {{
         let usages = column($publishes, |publish| Usage::of(&publish.items));
+        let keys = column($publishes, |publish| publish.repeat_key.as_ref());
         sqlx::query!(
             r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
                                    body_hash, traceparent, published_by)
@@ -102,19 +104,17 @@ macro_rules! insert_many {
                 let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
                 items.join("\n")
             }),
-            &usages.iter().map(|usage| number(usage.files)).collect::<Vec<_>>(),
-            &usages.iter().map(|usage| number(usage.wildcards)).collect::<Vec<_>>(),
-            &column($publishes, NewPublish::widened_json) as &[Option<serde_json::Value>],
-            &column($publishes, |publish| Some(publish.repeat_key.as_ref()?.key.as_str())) as &[Option<&str>],
-            &column($publishes, |publish| Some(&publish.repeat_key.as_ref()?.body_hash[..])) as &[Option<&[u8]>],
-            &column($publishes, |publish| Some(publish.traceparent.as_ref()?.to_string())) as &[Option<String>],
+            &column(&usages, |usage| integer(usage.files)),
+            &column(&usages, |usage| integer(usage.wildcards)),
+            &column($publishes, |publish| publish.widened_json()) as &[Option<serde_json::Value>],
+            &column(&keys, |key| key.map(|key| key.key.as_str())) as &[Option<&str>],
+            &column(&keys, |key| key.map(|key| &key.body_hash[..])) as &[Option<&[u8]>],
+            &column($publishes, |publish| {
+                publish.traceparent.as_ref().map(ToString::to_string)
+            }) as &[Option<String>],
             &column($publishes, |publish| publish.publisher.to_string()),
         )
     }};
-}
-
-fn column<'a, T>(publishes: &[&'a NewPublish], of: impl Fn(&'a NewPublish) -> T) -> Vec<T> {
-    publishes.iter().copied().map(of).collect()
 }
 
 /// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
@@ -166,8 +166,4 @@ pub(super) async fn earlier(
     } else {
         Acceptance::KeyReused
     })
-}
-
-fn number(count: u32) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }
