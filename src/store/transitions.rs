@@ -163,16 +163,11 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id)
-         DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone)",
-        &away,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,
+        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id),
+         uncovered AS (DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone))
+         UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,
                                  waiting_for = NULL, fix = $3
-         WHERE id = ANY($1)",
+         WHERE id = ANY($1) AND unknown_since IS NOT NULL",
         &away,
         now,
         SUPERSEDED,
@@ -188,18 +183,14 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
+        "WITH accepted AS (
+           -- The call was under way when the site moved.
+           UPDATE invalidation SET set_aside = false WHERE id = ANY($1) AND status NOT IN ('Failed', 'Queued'))
+         UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
                                 waiting_for = 'retry', lease_token = NULL, lease_until = NULL, unanswered_since = $2
          WHERE id = ANY($1) AND status = 'Failed' AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id)",
         &back,
         now,
-    )
-    .execute(&mut *connection)
-    .await?;
-    // The call was under way when the site moved, and was accepted.
-    sqlx::query!(
-        "UPDATE invalidation SET set_aside = false WHERE id = ANY($1) AND status NOT IN ('Failed', 'Queued')",
-        &back,
     )
     .execute(&mut *connection)
     .await?;
