@@ -236,14 +236,15 @@ impl Store {
         let mut tx = self.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
         let parts = sqlx::query!(
-            "WITH gone AS (
-               DELETE FROM invalidation WHERE id = ANY(ARRAY(
-                 SELECT id FROM invalidation
-                 WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
-                 ORDER BY id FOR UPDATE))
-               RETURNING asked, folded, created_at)
-             SELECT min(created_at) AS planned_at, count(*) as \"count!\", coalesce(sum(asked), 0) as \"asked!\", coalesce(sum(folded), 0) as \"folded!\"
-             FROM gone",
+            r#"WITH gone AS (
+                 DELETE FROM invalidation WHERE id = ANY(ARRAY(
+                   SELECT id FROM invalidation
+                   WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
+                   ORDER BY id FOR UPDATE))
+                 RETURNING asked, folded, created_at)
+               SELECT min(created_at) AS planned_at, count(*) as "count!", coalesce(sum(asked), 0) as "asked!",
+                      coalesce(sum(folded), 0) as "folded!"
+               FROM gone"#,
             &ids,
         )
         .fetch_one(&mut *tx)
@@ -252,14 +253,13 @@ impl Store {
             return Ok(None);
         }
         lock_publishes(&mut tx, inputs.site).await?;
-        let mut publishes = sqlx::query_scalar!(
-            "DELETE FROM coverage WHERE invalidation_id = ANY($1) RETURNING publish_id",
+        let publishes = sqlx::query_scalar!(
+            r#"WITH gone AS (DELETE FROM coverage WHERE invalidation_id = ANY($1) RETURNING publish_id)
+               SELECT DISTINCT publish_id as "id!" FROM gone ORDER BY publish_id"#,
             &ids,
         )
         .fetch_all(&mut *tx)
         .await?;
-        publishes.sort_unstable();
-        publishes.dedup();
         let batch = Batch {
             asked: parts.asked.unsigned_abs(),
             folded: parts.folded.unsigned_abs(),
