@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_settings;
-use super::{Result, SiteId, Store};
+use super::{Result, SiteId, Store, integer};
 use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
@@ -42,7 +42,7 @@ impl Store {
              WHERE id = $1 AND spending_version = coalesce($6, spending_version)",
             site.0,
             spending.policy.into_str(),
-            i32::try_from(spending.fold_above.max(1)).unwrap_or(i32::MAX),
+            integer(spending.fold_above.max(1)),
             limit.map(|limit| i64::try_from(limit.paths).unwrap_or(i64::MAX)),
             limit.map(|limit| limit.then).unwrap_or_default().into_str(),
             version,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, Store, TokenHash};
+use super::{Result, Store, TokenHash, integer};
 use crate::domain::slow_down::{
     CLIENT_MEMORY, STRANGERS_MEMORY, Tries, client_wait, stranger_wait,
 };
@@ -95,7 +95,7 @@ impl Store {
             sqlx::query!(
                 "UPDATE sign_in_tries SET failures = $2, last_at = $3 WHERE key = $1",
                 key,
-                i32::try_from(counted.failures).unwrap_or(i32::MAX),
+                integer(counted.failures),
                 now,
             )
             .execute(&mut *tx)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::AwsError;
 use crate::domain::notification::{Event, Notification};
-use crate::store::{Result, SiteId};
+use crate::store::{Result, SiteId, integer};
 
 /// Gathers whatever else is waiting to say the same of other publishes into one message.
 pub(super) async fn gather(
@@ -89,7 +89,7 @@ pub(super) async fn store_attempt(
         body,
         notification.at,
         notification.publish,
-        i32::try_from(notification.publishes).unwrap_or(i32::MAX),
+        integer(notification.publishes),
         notification.reason,
     )
     .execute(connection)

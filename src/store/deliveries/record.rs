@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{DeliveryClaim, REMEMBERED};
 use crate::domain::notification::{AfterDelivery, EndpointAfter, Health, Next, Tried};
 use crate::store::listen::announce_change;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, integer};
 
 impl Store {
     /// Records how an attempt ended. Returns `false`, with nothing changed, if the claim was no
@@ -87,7 +87,7 @@ async fn record_endpoint(
          WHERE id = $1 AND lease_token = $2",
         claim.endpoint,
         claim.token,
-        i32::try_from(health.failures).unwrap_or(i32::MAX),
+        integer(health.failures),
         health.failing_since,
         next_at,
         off_at,
