@@ -119,7 +119,7 @@ impl Store {
             session.framed,
             now,
             now + session.source.lifetime(),
-            session.sites.as_deref() as Option<&[SiteId]>,
+            session.sites.as_deref() as _,
             beginning.id,
             beginning.address.to_string(),
             beginning.issuer.as_ref().map(|issuer| &issuer[..]),
