@@ -7,7 +7,6 @@ use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
 use super::look::{LONGEST_HOLD, Look, Next};
-use super::plan::Planned;
 use crate::domain::pieces::{fit, joined};
 use crate::domain::plan::MOST_BYTES;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
@@ -272,8 +271,8 @@ impl Look<'_> {
         }
         let room = self.room_for_new().without(stored);
         match self.plan_new(room).await? {
-            Planned::Next(next) => Ok(Some(next)),
-            Planned::Nothing | Planned::Waits(_) => Ok(None),
+            Ok(Next::Nothing) | Err(_) => Ok(None),
+            Ok(next) => Ok(Some(next)),
         }
     }
 
@@ -289,9 +288,8 @@ impl Look<'_> {
             return self.wait(Wait::new(WaitReason::Retry, until)).await;
         }
         match self.plan_new(self.room_for_new()).await? {
-            Planned::Next(next) => Ok(next),
-            Planned::Nothing => Ok(Next::Nothing),
-            Planned::Waits(wait) => self.wait(wait).await,
+            Ok(next) => Ok(next),
+            Err(wait) => self.wait(wait).await,
         }
     }
 }

@@ -7,16 +7,9 @@ use crate::domain::spending::next_month;
 use crate::domain::{Kind, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan};
 use crate::store::{StoreError, Wait};
 
-pub(super) enum Planned {
-    /// What to do next: usually a call.
-    Next(Next),
-    Nothing,
-    /// What waits may not go now.
-    Waits(Wait),
-}
-
 impl Look<'_> {
-    pub(super) async fn plan_new(&mut self, room: Room) -> Result<Planned, StoreError> {
+    /// What comes of it, usually a call; or why what is new may not go now.
+    pub(super) async fn plan_new(&mut self, room: Room) -> Result<Result<Next, Wait>, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = inputs.limits;
         let terms = inputs
@@ -26,8 +19,10 @@ impl Look<'_> {
         if let Some(kind) = wanted.only_kind() {
             let waits = store.waits_with(self.connection, inputs.site, kind);
             match waits.await? {
-                None => return Ok(Planned::Nothing),
-                Some(false) => return Ok(self.no_room_for(kind.one_of_the_other(), room, None)),
+                None => return Ok(Ok(Next::Nothing)),
+                Some(false) => {
+                    return Ok(Err(self.no_room_for(kind.one_of_the_other(), room, None)));
+                }
                 Some(true) => {}
             }
         }
@@ -36,7 +31,7 @@ impl Look<'_> {
             .waiting(self.connection, inputs.site, distribution, wanted)
             .await?;
         if waiting.is_empty() {
-            return Ok(Planned::Nothing);
+            return Ok(Ok(Next::Nothing));
         }
         let settled: Vec<_> = waiting
             .iter()
@@ -45,7 +40,7 @@ impl Look<'_> {
             .collect();
         if !settled.is_empty() {
             store.settle(inputs, &settled).await?;
-            return Ok(Planned::Next(Next::Moved));
+            return Ok(Ok(Next::Moved));
         }
         // Duplicates included: to drop them takes milliseconds of its own.
         let most: Usage = waiting
@@ -74,34 +69,29 @@ impl Look<'_> {
         });
         let Ok((plan, waiting)) = planning.await else {
             // It panicked, and the log has it.
-            return Ok(Planned::Next(Next::Waits));
+            return Ok(Ok(Next::Waits));
         };
         if plan.batches.is_empty() {
             let limited_until = plan.is_limited.then(|| next_month(now));
             if !plan.has_backlog {
-                return Ok(Planned::Waits(Wait {
+                return Ok(Err(Wait {
                     limited_until,
                     ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
                 }));
             }
             let asked: Usage = waiting.iter().map(|w| Usage::of(&w.items)).sum();
-            return Ok(self.no_room_for(asked, room, limited_until));
+            return Ok(Err(self.no_room_for(asked, room, limited_until)));
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();
         let claim = store
             .claim_planned(self.connection, inputs, &plan, &waiting, ids, self.taking)
             .await?;
-        Ok(Planned::Next(Next::call(claim)))
+        Ok(Ok(Next::call(claim)))
     }
 
     /// These items wait until there may be room for them.
-    fn no_room_for(
-        &self,
-        asked: Usage,
-        room: Room,
-        limited_until: Option<OffsetDateTime>,
-    ) -> Planned {
+    fn no_room_for(&self, asked: Usage, room: Room, limited_until: Option<OffsetDateTime>) -> Wait {
         let inputs = &self.inputs;
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
@@ -114,10 +104,10 @@ impl Look<'_> {
             Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),
             None => (WaitReason::Quota, inputs.ask_again_at(asked, now)),
         };
-        Planned::Waits(Wait {
+        Wait {
             limited_until,
             has_backlog: why == WaitReason::Quota,
             ..Wait::new(why, until)
-        })
+        }
     }
 }
