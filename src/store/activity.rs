@@ -148,12 +148,12 @@ struct Found {
     end: Option<Uuid>,
 }
 
-/// A publish as far as it matters for which burst it belongs to.
-#[derive(sqlx::FromRow)]
-pub(super) struct Listed {
-    pub(super) id: Uuid,
-    pub(super) received_at: OffsetDateTime,
-    pub(super) state: PublishState,
+/// A publish as programs list it, and as far as it matters for which burst it belongs to.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedPublish {
+    pub id: Uuid,
+    pub received_at: OffsetDateTime,
+    pub state: PublishState,
     pub(super) published_by: Option<String>,
 }
 
@@ -197,6 +197,22 @@ impl Store {
             next: page.next,
             previous: page.previous,
         })
+    }
+
+    /// A site's publishes, newest first.
+    pub async fn publishes_before(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+        limit: u16,
+    ) -> Result<Page<ListedPublish>> {
+        let filter = PublishFilter {
+            before,
+            ..PublishFilter::default()
+        };
+        let connection = &mut *self.pool.acquire().await?;
+        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
+        Ok(Page::cut(listed, limit, before, None, |publish| publish.id))
     }
 
     /// The last publish that purges one of these items, itself or by a wildcard, if it is among the
@@ -274,7 +290,7 @@ pub(super) async fn list(
     site: SiteId,
     filter: PublishFilter<'_>,
     most: usize,
-) -> sqlx::Result<Vec<Listed>> {
+) -> sqlx::Result<Vec<ListedPublish>> {
     let mut query = QueryBuilder::new("SELECT id, received_at, state, published_by");
     filter.push(&mut query, site, most);
     query.build_query_as().fetch_all(connection).await

@@ -8,7 +8,7 @@ use strum::VariantArray as _;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::activity::{Burst, Listed, PublishFilter, PublishSummary, list, summaries};
+use super::activity::{Burst, ListedPublish, PublishFilter, PublishSummary, list, summaries};
 use super::{Page, Result, SiteId, Store};
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
@@ -48,7 +48,7 @@ impl Store {
         let connection = &mut *self.pool.acquire().await?;
         // The last publishes looked at may be the start of a burst, too few yet to make one row.
         let enough = usize::from(limit + FEWEST);
-        let mut found: Vec<Listed> = Vec::new();
+        let mut found: Vec<ListedPublish> = Vec::new();
         let mut next = filter;
         let (mut rows, is_all) = loop {
             // Few rows for a short burst, few statements for a long one.
@@ -101,7 +101,7 @@ impl Store {
 }
 
 /// Groups publishes into rows, newest first like them.
-fn grouped(publishes: &[Listed]) -> Vec<Row> {
+fn grouped(publishes: &[ListedPublish]) -> Vec<Row> {
     let bursts = publishes.chunk_by(|newer, older| {
         newer.state == older.state
             && newer.published_by == older.published_by

@@ -68,7 +68,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 pub use accounts::ADMIN;
-pub use activity::{Burst, PublishFilter, PublishSummary};
+pub use activity::{Burst, ListedPublish, PublishFilter, PublishSummary};
 use alive::Alive;
 pub use alive::Patience;
 pub use audit::{AuditFilter, AuditRecord};
@@ -95,7 +95,7 @@ pub use plan_inputs::PlanInputs;
 pub use polls::PollClaim;
 pub use proofs::{LastUsed, Proof};
 pub use publish_notifier::PublishNotifier;
-pub use publishes::{ListedPublish, Publish};
+pub use publishes::Publish;
 pub use record::{Recorded, SendRecord};
 pub use refused::{PublishApi, RefusedCall, RefusedCalls};
 pub use repeat_key::RepeatKey;

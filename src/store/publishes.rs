@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::invalidations::{Items, covering};
-use super::{Invalidation, Page, RepeatKey, Result, SiteId, Store, parse_items};
+use super::{Invalidation, RepeatKey, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::spending::month_of;
@@ -40,14 +40,6 @@ pub struct Publish {
     /// The publish that sends it again.
     pub retried_as: Option<Uuid>,
     pub publisher: Option<Publisher>,
-}
-
-/// A publish as senders of CloudFront's own API list it.
-#[derive(Clone, Debug)]
-pub struct ListedPublish {
-    pub id: Uuid,
-    pub state: PublishState,
-    pub received_at: OffsetDateTime,
 }
 
 impl Publish {
@@ -134,29 +126,6 @@ impl Store {
             retry_of: key.and_then(RepeatKey::retried),
             retried_as: row.retried_as,
             publisher: row.published_by.as_deref().and_then(Publisher::parse),
-        }))
-    }
-
-    /// A site's publishes, newest first.
-    pub async fn publishes_before(
-        &self,
-        site: SiteId,
-        before: Option<Uuid>,
-        limit: u16,
-    ) -> Result<Page<ListedPublish>> {
-        let publishes = sqlx::query_as!(
-            ListedPublish,
-            r#"SELECT id, state as "state: PublishState", received_at FROM publish
-               WHERE site_id = $1 AND id < $2
-               ORDER BY id DESC LIMIT $3"#,
-            site.0,
-            before.unwrap_or(Uuid::max()),
-            i64::from(limit) + 1,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(Page::cut(publishes, limit, before, None, |publish| {
-            publish.id
         }))
     }
 
