@@ -158,6 +158,35 @@ async fn an_endpoint_is_tested_once_and_a_choice_of_no_event_is_shown() {
     assert!(row(&page).contains("name=\"publish.failed\" checked"));
 }
 
+/// Without scripts, a page whose deliveries are about to be sent reloads itself. Its reader would
+/// lose a secret that is shown once, or what was typed.
+#[tokio::test]
+async fn the_answer_to_a_form_is_not_reloaded_while_a_delivery_waits() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let endpoints = "/settings/cdn/notifications";
+    let new = [
+        ("url", "https://hooks.example.com/cdn"),
+        ("kind", "standard"),
+        ("publish.failed", "on"),
+    ];
+    let page = admin.post(endpoints, &new).await.body;
+    let id = between(&page, "<li id=\"endpoint-", "\"");
+    let (test, rotate) = (
+        format!("{endpoints}/{id}/test"),
+        format!("{endpoints}/{id}/rotate"),
+    );
+    admin.post(&test, &[]).await;
+    let reloads = |html: &str| html.contains("http-equiv=\"refresh\"");
+    assert!(reloads(&admin.get(endpoints).await.body));
+    let sure = [("confirmed", "yes"), ("once", "pressed")];
+    let shown = admin.post(&rotate, &sure).await.body;
+    assert!(shown.contains("id=\"reveal-1\"") && !reloads(&shown));
+    let refused = admin.post(endpoints, &[("url", "not an address")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("value=\"not an address\"") && !reloads(&refused.body));
+}
+
 /// Some addresses take forms alone: whoever reloads the answer is led elsewhere.
 #[tokio::test]
 async fn the_answer_to_a_form_names_a_page_that_can_be_reloaded() {

@@ -193,9 +193,11 @@ pub(crate) fn html(page: &impl Template) -> Result<Response> {
     Ok(Html(page.render()?).into_response())
 }
 
-/// A page that shows the form as it was typed and what is wrong with it.
+/// A page that shows the form as it was typed and what is wrong with it. It does not reload itself,
+/// which would throw that away.
 pub(crate) fn refused(mut page: impl FormPage) -> Result<Response> {
-    page.layout().mark = Some(MARK_ERROR);
+    let layout = page.layout();
+    (layout.mark, layout.pending) = (Some(MARK_ERROR), false);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
 }
 

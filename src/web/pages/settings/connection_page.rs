@@ -27,7 +27,7 @@ pub(super) async fn page(
     let mut layout = layout(visit, Section::Connection);
     let has_failed = draft.is_some_and(SavedSettings::has_failed);
     layout.mark = has_failed.then_some(MARK_FAILED);
-    layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
+    layout.pending = test.as_ref().is_some_and(TestResult::is_pending);
     // The page itself says why purging is paused and what to do, if it can read the settings.
     if active.is_some() && site.pause.is_some() {
         layout.banner = None;

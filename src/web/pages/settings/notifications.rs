@@ -271,9 +271,11 @@ async fn page(
     let mut deliveries = store.deliveries(site).await?;
     let mut layout = layout(visit, Section::Notifications);
     let soon = layout.now + SOON;
-    layout.pending = deliveries
-        .iter()
-        .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
+    // A secret that is shown only this once stays.
+    layout.pending = revealed.is_empty()
+        && deliveries
+            .iter()
+            .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
     if query != PageQuery::default() {
         layout.address = None;
     }
