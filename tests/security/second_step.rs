@@ -92,7 +92,9 @@ async fn a_code_is_asked_for_and_works_once() {
     service.time.advance(Duration::seconds(60));
     let off = [("current_password", PASSWORD), ("code", "000000")];
     let path = "/password/second-step/remove";
-    assert_eq!(elsewhere.post(path, &off).await.status, 422);
+    let refused = elsewhere.post(path, &off).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("<title>Error: Second step"));
     let last = code(&service, &secret);
     let off = [("current_password", PASSWORD), ("code", last.as_str())];
     assert_eq!(elsewhere.post(path, &off).await.status, 303);

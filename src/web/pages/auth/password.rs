@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -157,7 +157,9 @@ pub(crate) async fn change(
             current: Some(error),
             ..PasswordErrors::default()
         };
-        return Ok((status, html(&change_page(&owner, errors))?).into_response());
+        let mut answer = refused(change_page(&owner, errors))?;
+        *answer.status_mut() = status;
+        return Ok(answer);
     }
     let from = owner.visitor.user.from;
     let hash = state.hasher.hash(&password).await?;

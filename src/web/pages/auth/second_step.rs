@@ -2,7 +2,7 @@
 //! password turns it on and off.
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use qrcode::QrCode;
@@ -16,7 +16,7 @@ use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
-use crate::web::pages::visit::html;
+use crate::web::pages::visit::{html, refused};
 use crate::web::pages::words::account as words;
 
 #[derive(Deserialize)]
@@ -92,7 +92,9 @@ fn refuse(
     new: Option<&SecondStep>,
     (status, error): (StatusCode, String),
 ) -> Result<Response> {
-    Ok((status, html(&page(owner, new, Some(error))?)?).into_response())
+    let mut answer = refused(page(owner, new, Some(error))?)?;
+    *answer.status_mut() = status;
+    Ok(answer)
 }
 
 fn page(owner: &Owner, new: Option<&SecondStep>, error: Option<String>) -> Result<SecondStepPage> {

@@ -73,6 +73,7 @@ form_pages!(
     PasswordPage,
     PublishingPage,
     PurgePage,
+    SecondStepPage,
     SetUpPage,
     SitesPage,
     SpendingPage,
