@@ -153,11 +153,19 @@
     const tell = (news) => { hear(news); channel.postMessage(news); };
     channel.onmessage = ({ data }) => hear(data);
     const stream = () => new Promise((done) => {
-      const events = new EventSource(`${base}/events`);
-      events.onopen = () => tell("open");
-      events.onerror = () => tell("lost");
-      events.onmessage = () => tell("changed");
-      ended.signal.addEventListener("abort", () => { events.close(); done(); });
+      let events, again;
+      const open = () => {
+        events = new EventSource(`${base}/events`);
+        events.onopen = () => tell("open");
+        events.onerror = () => {
+          tell("lost");
+          // After an answer that is no stream, such as a proxy's during a restart, a browser does not try again.
+          if (events.readyState === EventSource.CLOSED) again = setTimeout(open, 10000);
+        };
+        events.onmessage = () => tell("changed");
+      };
+      open();
+      ended.signal.addEventListener("abort", () => { clearTimeout(again); events.close(); done(); });
     });
     if (navigator.locks) navigator.locks.request(name, { signal: ended.signal }, stream).catch(() => {});
     else stream();

@@ -68,6 +68,37 @@ async fn windows_share_one_stream_of_events() {
     stage.finish().await;
 }
 
+/// While the service restarts, a proxy answers in its place. A browser takes that for the end of the
+/// stream and does not ask again.
+#[tokio::test]
+async fn a_stream_that_was_refused_is_opened_again() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    let before = stage.api().publish_path("/before").await;
+    stage.api().wait_until_ended(&before).await;
+    // Nothing is under way, or the page would look by itself.
+    browser.open("/activity").await;
+    let pending = browser.count("#publishes [data-pending]").await;
+    assert_eq!(pending, 0);
+    let refuse_once = "const Real = EventSource;
+        window.EventSource = function () {
+          window.EventSource = Real;
+          const refused = { readyState: Real.CLOSED, close() {} };
+          setTimeout(() => { refused.onerror(); window.refused = true; });
+          return refused;
+        };
+        dispatchEvent(new PageTransitionEvent('pagehide'));
+        dispatchEvent(new PageTransitionEvent('pageshow'));";
+    browser.run(refuse_once).await;
+    eventually("the refusal", || async {
+        (browser.run("return window.refused").await == json!(true)).then_some(())
+    })
+    .await;
+    let id = stage.api().publish_path("/after").await;
+    browser.wait_for(&format!("#p-{id}"), "Completed").await;
+    stage.finish().await;
+}
+
 /// The form of a page that “Back” restores was on its way when the page was left.
 #[tokio::test]
 async fn settings_can_be_tested_after_going_back() {
