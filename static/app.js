@@ -67,8 +67,16 @@
     for (const { name, value } of fresh.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
+    // What is gone goes first, and text makes room: to move an element would take the focus from it.
+    const stay = new Set([...fresh.children].map(({ id }) => id));
+    for (const child of [...old.children]) if (child.id && !stay.has(child.id)) child.remove();
     let next = old.firstChild;
     for (const child of [...fresh.childNodes]) {
+      while (child.nodeType === Node.ELEMENT_NODE && next?.nodeType === Node.TEXT_NODE) {
+        const text = next;
+        next = next.nextSibling;
+        text.remove();
+      }
       const same = child.id ? [...old.children].find((element) => element.id === child.id)
         : next && !next.id && next.nodeName === child.nodeName ? next : null;
       if (!same) {
@@ -230,6 +238,8 @@
       await steps(answer.body);
       if (troubled()) test.removeAttribute("aria-busy");
       else {
+        // What was said of the form before is no part of the page any more.
+        for (const told of all("#main>[role=status],form[data-test]>[role=alert]")) told.remove();
         await refresh(["main"]);
         // To what is stored now.
         test.reset();

@@ -68,6 +68,35 @@ async fn windows_share_one_stream_of_events() {
     stage.finish().await;
 }
 
+/// On a list with a filter, what no longer fits it leaves from above the row that somebody is at.
+#[tokio::test]
+async fn the_focus_stays_where_it_is_when_a_row_above_it_goes() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    for path in ["/older", "/newer"] {
+        let id = stage.api().publish_path(path).await;
+        stage.api().wait_until_ended(&id).await;
+    }
+    browser.open("/activity").await;
+    assert_eq!(browser.count("#publishes li").await, 2);
+    // When the page looks again, it finds itself without the newer one.
+    let lose_the_newer = "const { dataset } = document.documentElement;
+        const next = document.documentElement.cloneNode(true);
+        next.querySelector('#publishes li').remove();
+        window.fetch = async () => new Response(next.outerHTML);
+        window.older = document.querySelector('#publishes li + li a');
+        window.older.focus();
+        new BroadcastChannel(`events of ${dataset.base}`).postMessage('changed')";
+    browser.run(lose_the_newer).await;
+    eventually("the newer one to go", || async {
+        (browser.count("#publishes li").await == 1).then_some(())
+    })
+    .await;
+    let focused = "return document.activeElement === window.older";
+    assert_eq!(browser.run(focused).await, json!(true));
+    stage.finish().await;
+}
+
 /// While the service restarts, a proxy answers in its place. A browser takes that for the end of the
 /// stream and does not ask again.
 #[tokio::test]
@@ -78,8 +107,7 @@ async fn a_stream_that_was_refused_is_opened_again() {
     stage.api().wait_until_ended(&before).await;
     // Nothing is under way, or the page would look by itself.
     browser.open("/activity").await;
-    let pending = browser.count("#publishes [data-pending]").await;
-    assert_eq!(pending, 0);
+    assert_eq!(browser.count("[data-pending]").await, 0);
     let refuse_once = "const Real = EventSource;
         window.EventSource = function () {
           window.EventSource = Real;

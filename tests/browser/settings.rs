@@ -103,6 +103,35 @@ async fn first_visit(scripts: Scripts) {
     stage.finish().await;
 }
 
+/// The page says what became of the form before. That goes when a test has passed, and the form that
+/// was tested stays as it is.
+#[tokio::test]
+async fn a_test_takes_no_focus_from_the_answer_to_a_form() {
+    let stage = Stage::fresh(Scripts::On).await;
+    let browser = &stage.browser;
+    for (id, told) in [
+        (DISTRIBUTION, "Saved and in force."),
+        ("d1.cloudfront.net", "One field needs your attention."),
+    ] {
+        browser.open("/settings/cdn").await;
+        fill(browser, id, KEY, SECRET).await;
+        browser.submit("Save without testing").await;
+        browser.assert_sees("main", told).await;
+        browser.fill("distribution_id", DISTRIBUTION).await;
+        browser.save_and_test().await;
+        browser.wait_for("#test", "All five steps passed.").await;
+        browser.assert_does_not_see("main", told).await;
+        let focused = browser.run("return document.activeElement.value").await;
+        assert_eq!(focused, "save_and_test", "{told}");
+        // The policy still follows what is typed.
+        browser.fill("distribution_id", "E1TYPED000001").await;
+        browser
+            .assert_sees("#policy-json", "distribution/E1TYPED000001")
+            .await;
+    }
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn with_a_public_address_the_last_step_says_whether_cloudfront_serves_it() {
     let stage = Stage::with(Scripts::On, |variables| set(variables, PRIVATE)).await;
