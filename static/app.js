@@ -312,7 +312,7 @@
       if (search) event.preventDefault();
       search?.focus();
     } else if (key === "Enter" && chord) {
-      target.form?.querySelector(".btn.primary")?.click();
+      target.form?.querySelector("button.btn:not(.danger)")?.click();
     } else if (key === "Escape") {
       const menu = one("details.site[open]");
       if (menu) {

@@ -179,6 +179,14 @@ async fn keys_search_send_and_go_back() {
     browser.type_keys(&chord).await;
     browser.leave(page).await;
     browser.assert_sees("h1", "/about").await;
+
+    // A form whose button is not the main one of its page.
+    browser.open("/activity").await;
+    browser.fill("path", "/about").await;
+    let page = browser.find("html").await;
+    browser.type_keys(&chord).await;
+    browser.leave(page).await;
+    browser.assert_sees(".filter", "Show all").await;
     stage.finish().await;
 }
 
