@@ -2,6 +2,7 @@
 //! everyone.
 
 use fantoccini::key::Key;
+use serde_json::json;
 
 use crate::driver::Scripts;
 use crate::everywhere::inspect;
@@ -87,5 +88,32 @@ async fn sites_come_and_go_on_a_page() {
     browser.submit("Remove the site").await;
     browser.wait_for(".notice", "Removed").await;
     assert_eq!(browser.count(".sites li").await, 1);
+    stage.finish().await;
+}
+
+/// On a telephone the list begins at its edge, however short the name is that it hangs from.
+#[tokio::test]
+async fn the_choice_of_sites_is_seen_whole() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    let longest = "b".repeat(63);
+    for name in ["a", longest.as_str()] {
+        browser.open("/sites").await;
+        browser.fill("name", name).await;
+        browser.submit("Add the site").await;
+    }
+    browser.open("/sites/a/activity").await;
+    for width in [320, 375] {
+        let screen =
+            json!({ "width": width, "height": 640, "deviceScaleFactor": 1, "mobile": false });
+        browser
+            .driver
+            .devtools("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+        let is_whole = "document.querySelector('details.site').open = true;
+            const { left, right } = document.querySelector('.site ul').getBoundingClientRect();
+            return left >= 0 && right <= document.documentElement.clientWidth";
+        assert_eq!(browser.run(is_whole).await, true, "{width} px");
+    }
     stage.finish().await;
 }
