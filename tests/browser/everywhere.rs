@@ -194,13 +194,15 @@ async fn forced_colours_leave_everything_to_be_seen() {
 }
 
 /// What only a background would show: badges and marks without a border, bars whose filling is of
-/// the same colour as what is around it.
+/// the same colour as what is around it, a chosen tab that looks like the others.
 const UNSEEN: &str = "const style = (element) => getComputedStyle(element);
     const bare = [...document.querySelectorAll('.badge, .tag, .disc, .btn')]
         .filter((mark) => parseFloat(style(mark).borderTopWidth) === 0);
     const bars = [...document.querySelectorAll('.bar rect, .chart rect')]
         .filter((bar) => style(bar).fill === style(bar.ownerSVGElement).backgroundColor);
-    return [...bare, ...bars].map((element) => element.outerHTML.slice(0, 120))";
+    const chosen = [...document.querySelectorAll('.tabs > :checked + label')]
+        .filter((label) => style(label).textDecorationLine === 'none');
+    return [...bare, ...bars, ...chosen].map((element) => element.outerHTML.slice(0, 120))";
 
 /// Chromium paints what it has when the line, or a busy machine, is slow.
 #[tokio::test]
