@@ -131,6 +131,25 @@ async fn story(scripts: Scripts) {
     stage.finish().await;
 }
 
+/// Two words that are read from right to left would be one run of text, the second before the first.
+#[tokio::test]
+async fn paths_from_right_to_left_stay_apart_and_in_order() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let paths = json!([
+        "/\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+        "/\u{5e2}\u{5d5}\u{5dc}\u{5dd}"
+    ]);
+    stage.api().publish(json!({ "paths": paths })).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    assert_eq!(browser.count("#publishes .p-items code").await, 2);
+    let is_in_order =
+        "const [first, second] = document.querySelectorAll('#publishes .p-items code');
+        return first.getBoundingClientRect().right <= second.getBoundingClientRect().left";
+    assert_eq!(browser.run(is_in_order).await, true);
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn what_failed_is_found_and_says_why() {
     let stage = Stage::set_up(Scripts::Off).await;
