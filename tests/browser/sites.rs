@@ -63,7 +63,7 @@ async fn sites_come_and_go_on_a_page() {
         .send_keys(&Key::Enter.to_string())
         .await
         .unwrap();
-    browser.fill("name-shop-de", "shop").await;
+    browser.fill("shop-de-name", "shop").await;
     browser.submit("Rename…").await;
     browser
         .assert_sees("h1", "Rename the site shop-de to shop?")

@@ -25,7 +25,8 @@ pub struct SiteRow {
 }
 
 impl SiteRow {
+    /// Ends unlike every id that is made of it, whatever the name.
     fn field_id(&self) -> String {
-        format!("name-{}", self.name)
+        format!("{}-name", self.name)
     }
 }
