@@ -86,6 +86,20 @@ async fn a_page_was_last_published_by_whichever_wildcard_purged_it() {
     }
 }
 
+/// The page was open, or a bookmark, until its publishes were pruned.
+#[tokio::test]
+async fn a_page_of_what_is_no_longer_kept_leads_to_the_newest() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let oldest = service.api.publish_path("/about").await;
+    let page = admin.get(&format!("/activity?before={oldest}")).await;
+    assert_eq!((page.status, page.location()), (303, "/activity"));
+    // A search says that it found nothing.
+    let search = format!("/activity?before={oldest}&path=%2Fother");
+    let page = admin.get(&search).await;
+    assert!(page.body.contains("Nothing matches"), "{}", page.body);
+}
+
 #[tokio::test]
 async fn pages_of_days_lead_to_their_neighbours() {
     let service = service(&[]).await;

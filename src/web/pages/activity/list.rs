@@ -94,6 +94,10 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result
         .store
         .activity(site.id, wanted, PAGE_SIZE, now)
         .await?;
+    if found.items.is_empty() && query.before.is_some() && !filter.is_set() {
+        // What was older is no longer kept. That is not a site that has never published.
+        return Ok(visit.see("/activity"));
+    }
     let overview = match is_first {
         true => Some(overview::read(state, site, now).await?),
         false => None,
