@@ -139,8 +139,11 @@
     waiting = false;
     stale = false;
     busy = true;
+    const banner = document.getElementById("banner"), told = banner.textContent;
     try {
       await refresh(regions);
+      // Who does not see it come hears what keeps the site from purging.
+      if (banner.textContent !== told) announce(banner.textContent);
     } catch { /* offline: the next event or tick tries again */ } finally {
       busy = false;
     }

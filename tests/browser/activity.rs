@@ -272,6 +272,12 @@ async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
             "AWS rejects the settings (InvalidClientTokenId).",
         )
         .await;
+    let heard = "return document.querySelector('body > [role=status]').textContent";
+    eventually("the banner to be read out", || async {
+        let heard = browser.run(heard).await;
+        heard.as_str()?.contains("Purging is paused").then_some(())
+    })
+    .await;
     browser
         .wait_for(&format!("#p-{id}"), "waiting for working CDN settings")
         .await;
