@@ -2,12 +2,13 @@
 //! of a width that fits.
 
 use serde_json::{Value, json};
+use skycms_cdn::clock::Clock;
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
 use crate::stage::Stage;
-use crate::support::{KEY, SECRET, file};
+use crate::support::{EMBED_SECRET, KEY, SECRET, claims, file, jwt};
 
 /// Opens a page, which must not move by itself, and looks at it.
 async fn visit(browser: &Browser, path: &str) {
@@ -264,6 +265,30 @@ async fn pages_of_a_fresh_service_are_fit_for_everyone() {
     browser.save_and_test().await;
     assert_eq!(browser.count("[aria-invalid]").await, 3);
     inspect(browser, "the form with errors").await;
+    stage.finish().await;
+}
+
+/// SkyCMS's users are called by their mail addresses, which have no space to break at.
+#[tokio::test]
+async fn a_long_name_widens_no_page() {
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("EMBED_JWT_SECRET".into(), EMBED_SECRET.into());
+    })
+    .await;
+    let browser = &stage.browser;
+    let mut claims = claims(&Clock::system(), "Editors");
+    claims["sub"] = json!(format!("{}@example.com", "x".repeat(64)));
+    let embed = format!("{}/embed?token={}", stage.api().base, jwt(&claims));
+    browser.goto(&embed).await;
+    browser.open("/purge").await;
+    browser.fill("items", "/about").await;
+    browser.submit("Purge").await;
+    browser
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
+        .await;
+    inspect(browser, "what somebody with a long name purged").await;
+    browser.open("/activity").await;
+    inspect(browser, "activity with a long name").await;
     stage.finish().await;
 }
 
