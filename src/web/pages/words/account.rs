@@ -15,7 +15,8 @@ pub const WRONG_WITH_CODE: &str =
     "The user name, the password or the code is wrong. Each code works once.";
 
 pub fn wait(seconds: i64) -> String {
-    format!("Too many wrong passwords. Wait {seconds} seconds, then try again.")
+    let time = super::seconds(seconds);
+    format!("Too many wrong passwords. Wait {time}, then try again.")
 }
 
 pub fn bad_password(why: &PasswordError) -> String {

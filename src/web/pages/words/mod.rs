@@ -280,6 +280,11 @@ fn two_units(large: i128, large_unit: &str, small: i128, small_unit: &str) -> St
     }
 }
 
+/// How long to wait: `1 second`, `42 seconds`.
+pub fn seconds(n: i64) -> String {
+    format!("{n} second{}", if n == 1 { "" } else { "s" })
+}
+
 /// A number with separators: `3,000`.
 pub fn count(n: u64) -> String {
     match n {
@@ -335,6 +340,13 @@ mod tests {
         ] {
             assert_eq!(span(Duration::milliseconds(milliseconds)), words);
         }
+    }
+
+    #[test]
+    fn one_second_is_no_seconds() {
+        assert_eq!(seconds(1), "1 second");
+        assert!(account::wait(1).contains("Wait 1 second, then"));
+        assert!(account::wait(42).contains("Wait 42 seconds, then"));
     }
 
     #[test]

@@ -67,9 +67,9 @@ pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String 
 }
 
 pub fn too_many_tests(seconds: i64) -> String {
-    let unit = if seconds == 1 { "second" } else { "seconds" };
+    let time = super::seconds(seconds);
     format!(
-        "Nothing was saved: this site’s settings were tested too often in a short time. You can test again in {seconds} {unit}."
+        "Nothing was saved: this site’s settings were tested too often in a short time. You can test again in {time}."
     )
 }
 
