@@ -251,9 +251,7 @@ impl Route {
                 .route_layer(map_response(mark_page))
                 .route_layer(map_response(never_framed)),
             // Framed: a form's answer is read where the form was.
-            Access::SkyCms => page(self.handler)
-                .route_layer(map_response(mark_page))
-                .route_layer(map_response(embed::without_referrer)),
+            Access::SkyCms => page(self.handler).route_layer(map_response(mark_page)),
             Access::Editor => page(self.handler.route_layer(signed_in(Role::Editor))),
             Access::Admin => page(self.handler.route_layer(signed_in(Role::Admin))),
         };

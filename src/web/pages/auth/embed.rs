@@ -1,7 +1,7 @@
 //! Signing in from SkyCMS, with a short-lived token that SkyCMS signs and that works once.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
@@ -162,13 +162,6 @@ async fn enter(
     };
     let page = see(state, &format!("{}{page}", home(state, &session)));
     session::begin(state, headers, from, &session, None, page).await
-}
-
-/// The token is used up, but it is still nobody else's business.
-pub(crate) async fn without_referrer(mut response: Response) -> Response {
-    let none = HeaderValue::from_static("no-referrer");
-    response.headers_mut().insert(header::REFERRER_POLICY, none);
-    response
 }
 
 /// The sites with these names. A session keeps their IDs: it still sees a site that is renamed, and
