@@ -200,7 +200,7 @@ pub fn decoded(item: &str) -> Cow<'_, str> {
         let (before, escaped) = (&rest[..start], &rest[start..start + length]);
         text.push_str(before);
         match percent_decode_str(escaped).decode_utf8() {
-            Ok(word) if word.chars().all(char::is_alphanumeric) => text.push_str(&word),
+            Ok(word) if is_word(&word) => text.push_str(&word),
             _ => text.push_str(escaped),
         }
         rest = &rest[start + length..];
@@ -210,6 +210,19 @@ pub fn decoded(item: &str) -> Cow<'_, str> {
     }
     text += rest;
     Cow::Owned(text)
+}
+
+/// Letters and digits, and marks within a word. Unicode counts most marks of the scripts of India
+/// and South-East Asia as letters, but not those that leave out a vowel or set a tone.
+fn is_word(text: &str) -> bool {
+    let is_mark = |c: char| match c {
+        // The nukta and the virama, at the same place for each script.
+        '\u{900}'..='\u{d7f}' => matches!(u32::from(c) & 0x7f, 0x3c | 0x4d),
+        '\u{dca}' | '\u{e47}'..='\u{e4e}' | '\u{ec8}'..='\u{ecd}' => true,
+        _ => matches!(c, '\u{1037}' | '\u{1039}'..='\u{103a}' | '\u{17c9}'..='\u{17d3}'),
+    };
+    text.starts_with(char::is_alphanumeric)
+        && text.chars().all(|c| c.is_alphanumeric() || is_mark(c))
 }
 
 /// What an item of a publish stands for.
@@ -365,6 +378,12 @@ mod tests {
             ("/%C3%BCber-uns/%E6%97%A5", "/über-uns/日"),
             ("/a%20b%2Fc%25", "/a%20b%2Fc%25"),
             ("/caf%C3%A9%20x", "/café%20x"),
+            (
+                "/%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80",
+                "/हिन्दी",
+            ),
+            ("/%E0%B8%82%E0%B9%88%E0%B8%B2%E0%B8%A7", "/ข่าว"),
+            ("/%E0%A5%8D", "/%E0%A5%8D"),
             ("/%E2%80%AEevil", "/%E2%80%AEevil"),
             ("/%FF%C3", "/%FF%C3"),
             ("/ends%", "/ends%"),
