@@ -178,7 +178,12 @@ async fn the_answer_to_a_form_is_not_reloaded_while_a_delivery_waits() {
     );
     admin.post(&test, &[]).await;
     let reloads = |html: &str| html.contains("http-equiv=\"refresh\"");
-    assert!(reloads(&admin.get(endpoints).await.body));
+    let page = admin.get(&format!("{endpoints}?done=test-sent")).await.body;
+    assert!(reloads(&page));
+    // Nor is one whose reader is about to type.
+    let still = between(&page, "<a href=\"?", "\">Keep it still").replace("&#38;", "&");
+    let page = admin.get(&format!("{endpoints}?{still}")).await.body;
+    assert!(page.contains("on its way") && !reloads(&page));
     let sure = [("confirmed", "yes"), ("once", "pressed")];
     let shown = admin.post(&rotate, &sure).await.body;
     assert!(shown.contains("id=\"reveal-1\"") && !reloads(&shown));

@@ -273,13 +273,16 @@ fn a_strict_content_security_policy_blocks_nothing() {
 }
 
 #[test]
-fn without_scripts_a_pending_page_reloads_itself() {
-    let pending = samples::settings_testing();
+fn without_scripts_a_pending_page_reloads_itself_until_told_not_to() {
+    let mut pending = samples::settings_testing();
     let reload = format!(
         r#"<noscript><meta http-equiv="refresh" content="3; url={}/settings/cdn"></noscript>"#,
         pending.layout.base
     );
-    assert!(pending.render().unwrap().contains(&reload));
+    let html = pending.render().unwrap();
+    assert!(html.contains(&reload) && html.contains("href=\"?still=1\""));
+    pending.layout.keep_still = None;
+    assert!(!pending.render().unwrap().contains("<noscript>"));
     assert!(
         !samples::settings_connected()
             .render()

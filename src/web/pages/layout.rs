@@ -90,6 +90,7 @@ fn at(
         once: state.clock.id().to_string(),
         mark: None,
         pending: false,
+        keep_still: None,
     }
 }
 

@@ -31,12 +31,16 @@ pub(crate) struct Visitor {
     pub(crate) state: AppState,
     pub(crate) user: SignedIn,
     notice: Notice,
+    keep_still: Option<String>,
 }
 
-/// What was just done, by its name in the query, which is said once after a redirect.
+/// What is said of the page itself in its query.
 #[derive(Clone, Default, Deserialize)]
 struct Notice {
+    /// What was just done, by its name, which is said once after a redirect.
     done: Option<String>,
+    /// Its reader asked that it does not reload itself.
+    still: Option<String>,
 }
 
 impl FromRequestParts<AppState> for Visitor {
@@ -45,10 +49,13 @@ impl FromRequestParts<AppState> for Visitor {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         // Absent only if the page is mounted with a rule that lets everybody in.
         let user = parts.extensions.get().cloned().ok_or(Error::Internal)?;
-        let Query(notice) = Query::try_from_uri(&parts.uri).unwrap_or_default();
+        let Query(notice) = Query::<Notice>::try_from_uri(&parts.uri).unwrap_or_default();
+        let query = parts.uri.query().map(|query| format!("{query}&"));
+        let still = || format!("?{}still=1", query.unwrap_or_default());
         Ok(Self {
             state: state.clone(),
             user,
+            keep_still: notice.still.is_none().then(still),
             notice,
         })
     }
@@ -59,6 +66,7 @@ impl Visitor {
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         Layout {
             flash: self.flash(nav),
+            keep_still: self.keep_still.clone(),
             ..layout(&self.state, Some(&self.user), nav)
         }
     }
@@ -132,6 +140,7 @@ impl Visit {
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         Layout {
             flash: self.visitor.flash(nav),
+            keep_still: self.visitor.keep_still.clone(),
             ..site_layout(&self.state, &self.visitor.user, &self.site, nav)
         }
     }

@@ -79,6 +79,7 @@ fn layout(nav: Nav) -> Layout {
         once: "one-time-key".into(),
         mark: None,
         pending: false,
+        keep_still: Some("?still=1".into()),
     }
 }
 

@@ -37,8 +37,10 @@ pub struct Layout {
     /// changes too.
     pub mark: Option<&'static str>,
     /// Something on the page will change soon. Without scripts, the page reloads itself every three
-    /// seconds.
+    /// seconds, unless its reader asked it not to.
     pub pending: bool,
+    /// The query with which the page does not reload itself; none: it is that one.
+    pub keep_still: Option<String>,
 }
 
 impl Layout {
