@@ -170,8 +170,9 @@
         events.onopen = () => tell("open");
         events.onerror = () => {
           tell("lost");
-          // After an answer that is no stream, such as a proxy's during a restart, a browser does not try again.
-          if (events.readyState === EventSource.CLOSED) again = setTimeout(open, 10000);
+          // After an answer that is no stream, such as a proxy's during a restart, a browser does not try again. The
+          // page itself finds out whether somebody has to sign in.
+          if (events.readyState === EventSource.CLOSED) again = setTimeout(() => { open(); changed(); }, 10000);
         };
         events.onmessage = () => tell("changed");
       };

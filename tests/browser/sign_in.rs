@@ -48,6 +48,30 @@ async fn sign_in(scripts: Scripts) {
     stage.finish().await;
 }
 
+/// Nothing is under way, so that the page does not look by itself, and nothing has been typed.
+#[tokio::test]
+async fn a_page_that_is_left_open_leads_to_the_sign_in_when_the_session_is_over() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    let id = stage.api().publish_path("/about").await;
+    stage.api().wait_until_ended(&id).await;
+    browser.open("/activity").await;
+    let cookies = browser.client().get_all_cookies().await.unwrap();
+    let session = cookies.iter().find(|c| c.name().ends_with("-session"));
+    let session = session.unwrap().name().to_owned();
+    browser.client().delete_cookie(&session).await.unwrap();
+    // The stream ends, as it does when the service notices, and is asked for again.
+    let reconnect = "dispatchEvent(new PageTransitionEvent('pagehide'));
+        dispatchEvent(new PageTransitionEvent('pageshow'))";
+    browser.run(reconnect).await;
+    browser.wait_for("h1", "Sign in").await;
+    // The console reports that the stream was refused, which it was to be.
+    let told = browser.driver.console().await;
+    let is_refusal = |told: &serde_json::Value| told.to_string().contains("/events");
+    assert!(told.iter().any(is_refusal), "{told:#?}");
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn what_was_typed_survives_the_end_of_the_session() {
     expired(Scripts::On).await;
