@@ -67,7 +67,7 @@
     for (const { name, value } of fresh.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
-    // What is gone goes first, and text makes room: to move an element would take the focus from it.
+    // What is gone goes first, and text makes room: moving an element takes the focus from it.
     const stay = new Set([...fresh.children].map(({ id }) => id));
     for (const child of [...old.children]) if (child.id && !stay.has(child.id)) child.remove();
     let next = old.firstChild;
@@ -170,14 +170,19 @@
         events.onopen = () => tell("open");
         events.onerror = () => {
           tell("lost");
-          // After an answer that is no stream, such as a proxy's during a restart, a browser does not try again. The
-          // page itself finds out whether somebody has to sign in.
-          if (events.readyState === EventSource.CLOSED) again = setTimeout(() => { open(); changed(); }, 10000);
+          // After an answer that is no stream, such as a proxy's during a restart, a browser does
+          // not try again. The page itself finds out whether somebody has to sign in.
+          if (events.readyState !== EventSource.CLOSED) return;
+          again = setTimeout(() => { open(); changed(); }, 10000);
         };
         events.onmessage = () => tell("changed");
       };
       open();
-      ended.signal.addEventListener("abort", () => { clearTimeout(again); events.close(); done(); });
+      ended.signal.addEventListener("abort", () => {
+        clearTimeout(again);
+        events.close();
+        done();
+      });
     });
     if (navigator.locks) navigator.locks.request(name, { signal: ended.signal }, stream).catch(() => {});
     else stream();

@@ -131,7 +131,8 @@ async fn story(scripts: Scripts) {
     stage.finish().await;
 }
 
-/// Two words that are read from right to left would be one run of text, the second before the first.
+/// Two words that are read from right to left would be one run of text, the second before the
+/// first.
 #[tokio::test]
 async fn paths_from_right_to_left_stay_apart_and_in_order() {
     let stage = Stage::set_up(Scripts::On).await;

@@ -97,8 +97,8 @@ async fn the_focus_stays_where_it_is_when_a_row_above_it_goes() {
     stage.finish().await;
 }
 
-/// While the service restarts, a proxy answers in its place. A browser takes that for the end of the
-/// stream and does not ask again.
+/// While the service restarts, a proxy answers in its place. A browser takes that for the end of
+/// the stream and does not ask again.
 #[tokio::test]
 async fn a_stream_that_was_refused_is_opened_again() {
     let stage = Stage::set_up(Scripts::On).await;

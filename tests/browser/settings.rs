@@ -103,8 +103,8 @@ async fn first_visit(scripts: Scripts) {
     stage.finish().await;
 }
 
-/// The page says what became of the form before. That goes when a test has passed, and the form that
-/// was tested stays as it is.
+/// The page says what became of the form before. That goes when a test has passed, and the form
+/// that was tested stays as it is.
 #[tokio::test]
 async fn a_test_takes_no_focus_from_the_answer_to_a_form() {
     let stage = Stage::fresh(Scripts::On).await;
