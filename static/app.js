@@ -68,8 +68,9 @@
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
     // What is gone goes first, and text makes room: moving an element takes the focus from it.
-    const stay = new Set([...fresh.children].map(({ id }) => id));
-    for (const child of [...old.children]) if (child.id && !stay.has(child.id)) child.remove();
+    for (const child of [...old.children]) {
+      if (child.id && !fresh.children.namedItem(child.id)) child.remove();
+    }
     let next = old.firstChild;
     for (const child of [...fresh.childNodes]) {
       while (child.nodeType === Node.ELEMENT_NODE && next?.nodeType === Node.TEXT_NODE) {

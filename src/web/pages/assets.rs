@@ -57,8 +57,7 @@ pub(crate) fn serve(
 
 /// Our style sheet has no strings in which white space could matter.
 fn minified_style(source: &str) -> String {
-    let mut text = code(source, "/*").join(" ");
-    for (long, short) in [
+    let short = [
         (": ", ":"),
         ("; ", ";"),
         (", ", ","),
@@ -67,15 +66,35 @@ fn minified_style(source: &str) -> String {
         ("{ ", "{"),
         ("} ", "}"),
         (";}", "}"),
-    ] {
-        text = text.replace(long, short);
-    }
-    text
+    ];
+    shortened(code(source, "/*").join(" "), &short)
 }
 
-/// Our script has no string that spans several lines.
+/// Our script has no string that spans several lines, and none with code in it.
 fn minified_script(source: &str) -> String {
-    code(source, "//").join("\n")
+    let short = [
+        (" = ", "="),
+        (" === ", "==="),
+        (" !== ", "!=="),
+        (" => ", "=>"),
+        (" && ", "&&"),
+        (" || ", "||"),
+        (") {", "){"),
+        ("if (", "if("),
+        ("for (", "for("),
+        ("{ ", "{"),
+        (" }", "}"),
+        ("{\n", "{"),
+        (";\n", ";"),
+        (";}", "}"),
+    ];
+    shortened(code(source, "//").join("\n"), &short)
+}
+
+fn shortened(text: String, short: &[(&str, &str)]) -> String {
+    short
+        .iter()
+        .fold(text, |text, (long, short)| text.replace(long, short))
 }
 
 /// The lines without their indentation, and without comments: ours have lines of their own.
@@ -99,8 +118,8 @@ mod tests {
             "a:hover>b,c{margin:0 auto;width:calc(1rem - 1px)}"
         );
         assert_eq!(
-            minified_script("// Why\nfoo();\n\n  const a = \"//\";\n"),
-            "foo();\nconst a = \"//\";"
+            minified_script("// Why\nfoo();\n\n  if (a === b) {\n    c = \"a, b\";\n  }\n"),
+            "foo();if(a===b){c=\"a, b\"}"
         );
         // No comment is left, and no string spans several lines.
         assert!(!STYLE.contains("/*") && !STYLE.contains("*/") && !SCRIPT.contains(" // "));
