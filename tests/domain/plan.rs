@@ -198,6 +198,17 @@ fn a_publish_larger_than_the_quota_is_cut_and_nothing_overtakes_it() {
 }
 
 #[test]
+fn wildcards_that_wait_do_not_hold_up_a_publish_larger_than_the_quota() {
+    let mut site = Site::new(Policy::Exact);
+    (site.room, site.quota) = (room(3, 0, 10), room(3, 2, 10));
+    let large = publish(2, ["/1", "/2", "/3", "/4", "/5", "/x/*"]);
+    let plan = site.plan(&[publish(1, ["/w/*"]), large, publish(3, ["/6"])]);
+    assert_eq!(batches(&plan), [["/1", "/2", "/3"]]);
+    assert_eq!(plan.batches[0].publishes, [Uuid::from_u128(2)]);
+    assert_eq!((taken(&plan), plan.waits), (vec![], Some(PlanLimit::Quota)));
+}
+
+#[test]
 fn economical_sends_what_was_asked_while_nothing_presses() {
     let waiting: Vec<_> = (0..100)
         .map(|i| publish(i, [format!("/blog/{i}")]))

@@ -45,9 +45,32 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
             chosen.extend(missing.items());
             break;
         }
-        reserved = reserved + need;
+        // An older one waits, perhaps only for the other kind: what fits beside it goes.
+        let left = if would_wait_for_ever {
+            add_some(&mut chosen, &missing, room, reserved)
+        } else {
+            need
+        };
+        reserved = reserved + left;
     }
     (chosen, limited)
+}
+
+/// Adds what one call has room for besides what is reserved, and returns what is left.
+fn add_some<'a>(chosen: &mut Cover<'a>, missing: &Cover<'a>, room: Room, reserved: Usage) -> Usage {
+    let mut left = Usage::default();
+    for item in missing.items() {
+        let (need, taken) = (Usage::of(slice::from_ref(item)), chosen.usage());
+        if room.allows(taken + reserved, need)
+            && taken.total() < u64::from(room.paths_per_request)
+            && chosen.bytes() + item.as_str().len() <= MOST_BYTES
+        {
+            chosen.insert(item);
+        } else {
+            left = left + need;
+        }
+    }
+    left
 }
 
 /// Spreads the items over batches: the first fits `room`, every other one `quota`.

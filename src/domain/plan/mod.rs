@@ -13,7 +13,8 @@
 //!
 //! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
 //! ever: its first batch fills the room there is, the rest follows in batches of at most the full
-//! quota, and no younger publish is planned before them.
+//! quota, and no younger publish is planned before them. While an older one waits, only what fits
+//! beside it goes: a queue of wildcards does not hold up a rebuild of plain paths.
 //!
 //! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
 //! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so
