@@ -9,6 +9,7 @@ use super::Dispatcher;
 use super::look::{LONGEST_HOLD, Look, Next};
 use crate::domain::pieces::{fit, joined};
 use crate::domain::plan::MOST_BYTES;
+use crate::domain::retry::alike;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
 use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking, Wait};
 
@@ -248,7 +249,9 @@ impl Look<'_> {
                 .iter()
                 .map(|item| item.as_str().len())
                 .sum::<usize>();
-            stored.may_join() && bytes <= MOST_BYTES
+            stored.may_join()
+                && alike(&stored.batch.items, &first.batch.items)
+                && bytes <= MOST_BYTES
         };
         let like_it: Vec<_> = due.iter().take_while(fits).collect();
         let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();

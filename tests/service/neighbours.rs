@@ -455,6 +455,30 @@ async fn what_a_completion_wakes_is_locked_oldest_first() {
     assert_eq!(service.sandbox.accepted().await.len(), 2);
 }
 
+/// Paths and tags that were separated since CloudFront refused them together are not joined again
+/// because a neighbour's call was accepted in between: it would refuse them again and again.
+#[tokio::test]
+async fn a_neighbours_calls_put_no_refused_batch_together_again() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    service
+        .sandbox
+        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
+        .await;
+    let ours = json!({ "paths": ["/ours"], "tags": ["t"] });
+    service.api.publish(ours).await;
+    service.run().await;
+    other.publish_path("/theirs").await;
+    service.run().await;
+    service.pass(3).await;
+    let accepted = service.sandbox.accepted_paths().await;
+    assert_eq!(accepted, [["/theirs"], ["/ours"]]);
+}
+
 /// What fails with the last refusal of a search waits for whoever moves the settings, without a
 /// lock on any of it.
 #[tokio::test]

@@ -27,6 +27,12 @@ fn class(item: &Item) -> u8 {
     }
 }
 
+/// Whether two batches hold items of the same classes, so that to join them undoes no separation.
+pub fn alike(one: &[Item], other: &[Item]) -> bool {
+    let classes = |items: &[Item]| [0, 1, 2].map(|n| items.iter().any(|item| class(item) == n));
+    classes(one) == classes(other)
+}
+
 /// Finds what is at fault by a bounded number of calls. First the kinds of items are separated.
 /// Then, of one kind, the first and the last go alone: if both are tags and neither is accepted,
 /// the distribution takes no tags at all. Then the rest is halved again and again.
