@@ -97,9 +97,9 @@ impl Look<'_> {
         let flow = inputs.beliefs.flow(&inputs.limits, now);
         let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
         // A kind that waits for its quota must not wait for the other kind's rate as well: a
-        // completion makes room for it.
+        // completion makes room for it. Nor does one rate wait for the other.
         let short = asked.only(|kind| full_at(kind).is_none() && room.items[kind] == 0);
-        let (why, until) = match asked.kinds().filter_map(full_at).max() {
+        let (why, until) = match asked.kinds().filter_map(full_at).min() {
             Some(full) if short == Usage::default() => (WaitReason::Rate, full),
             Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),
             None => (WaitReason::Quota, inputs.ask_again_at(asked, now)),

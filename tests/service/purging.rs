@@ -306,6 +306,24 @@ async fn what_files_have_overdrawn_holds_up_no_wildcard() {
 }
 
 #[tokio::test]
+async fn what_files_have_overdrawn_holds_up_no_wildcard_that_waits_for_its_own_rate() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_PATHS_PER_SECOND", "1"),
+        ("CLOUDFRONT_WILDCARDS_PER_SECOND", "1"),
+    ])
+    .await;
+    service.publish_and_run("/first/*").await;
+    overdraw_files(&service).await;
+    let file = service.api.publish_path("/file").await;
+    let wildcard = service.api.publish_path("/second/*").await;
+    let both = [file, wildcard];
+    service.pass(1).await;
+    assert_eq!(service.states(&both).await, ["queued", "queued"]);
+    service.pass(1).await;
+    assert_eq!(service.states(&both).await, ["queued", "in_progress"]);
+}
+
+#[tokio::test]
 async fn what_new_files_wait_for_puts_off_no_stored_wildcard() {
     let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "1")]).await;
     service.publish_and_run("/first").await;

@@ -104,7 +104,8 @@ impl Beliefs {
             .narrow(Room { items, ..quota }, limits)
     }
 
-    /// When kinds that have no room now are to be looked at again, even if nothing happens.
+    /// When kinds that have no room now are to be looked at again, even if nothing happens: when the
+    /// first of them may ask, since what waits for it need not wait for the other.
     pub fn ask_again_at(
         &self,
         wanted: Usage,
@@ -123,7 +124,9 @@ impl Beliefs {
             let since = starves.into_iter().chain(counts).min();
             full.or(since.map(|at| at + LONGEST_BELIEF))
         };
-        let at = wanted.kinds().filter_map(ask).max();
+        let times = || wanted.kinds().filter_map(ask);
+        let next = times().filter(|at| *at > now).min();
+        let at = next.or_else(|| times().max());
         let at = at.unwrap_or(now + LONGEST_BELIEF);
         at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
     }

@@ -131,6 +131,18 @@ fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
 }
 
 #[test]
+fn what_waits_for_one_kind_does_not_wait_for_the_other() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    beliefs.full(files(1), &limits, Usage::default(), START);
+    beliefs.answered(usage(0, 1), START);
+    let next =
+        |seconds| beliefs.ask_again_at(usage(1, 1), &Shortage::default(), at(seconds)) - START;
+    assert_eq!(next(0), Duration::seconds(5));
+    assert_eq!(next(5), Duration::seconds(30));
+    assert_eq!(next(30), Duration::seconds(31));
+}
+
+#[test]
 fn one_call_asks_and_the_next_waits_for_its_answer() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
     let room = |beliefs: &Beliefs, used, seconds| room(beliefs, used, None, seconds).files;
