@@ -13,6 +13,9 @@ use super::bucket::{TRAVEL, elapsed};
 use super::limits::whole;
 use super::{Kind, Limits, PerKind, Room, Usage};
 
+/// How long what was overdrawn holds others where the rate was learned, and so is only believed.
+const LONGEST_DEBT: Duration = Duration::seconds(30);
+
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
@@ -33,7 +36,13 @@ impl Flow {
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let refill = |kind: Kind| {
-            let refill = |rate: f64| (self.tokens[kind] + seconds * rate).min(capacity(rate));
+            let refill = |rate: f64| {
+                let least = match limits.known[kind] {
+                    true => f64::NEG_INFINITY,
+                    false => -rate * LONGEST_DEBT.as_seconds_f64(),
+                };
+                (self.tokens[kind].max(least) + seconds * rate).min(capacity(rate))
+            };
             limits.per_second[kind].map_or(0.0, refill)
         };
         Self {
@@ -142,6 +151,24 @@ mod tests {
         assert!(full_at > START + Duration::seconds(20));
         let refilled = spent.refilled(&limits, full_at);
         assert_eq!(refilled.full_at(Kind::Files, &limits), None);
+    }
+
+    #[test]
+    fn what_was_overdrawn_of_a_learned_rate_holds_others_no_longer_than_a_belief() {
+        let learned = limits();
+        let overdrawn = Flow::full(&learned, START).spent(files(30_000), &learned);
+        let later = START + Duration::seconds(31);
+        let full_at = |limits: &Limits| {
+            overdrawn
+                .refilled(limits, later)
+                .full_at(Kind::Files, limits)
+        };
+        assert_eq!(full_at(&learned), None);
+        let configured = Limits {
+            known: PerKind::each(|_| true),
+            ..learned
+        };
+        assert!(full_at(&configured).is_some());
     }
 
     #[test]

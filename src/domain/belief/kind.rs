@@ -166,6 +166,11 @@ impl Belief {
         let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
         let is_recent = (now - learned_at).abs() < refused_for;
         let next = match self.refused {
+            // It was chance: CloudFront accepts more.
+            Some(refused) if held >= refused => {
+                (self.refused, self.refusals) = (None, 0);
+                held.saturating_mul(2)
+            }
             // Halfway to what was refused, until the two are close.
             Some(refused) if is_recent => {
                 let gap = refused.saturating_sub(most);

@@ -103,6 +103,16 @@ fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried
     assert!((6..=12).contains(&tries), "{tries}");
 }
 
+/// A batch that may have been accepted before goes as a whole, whatever was learned meanwhile.
+#[test]
+fn a_call_that_is_accepted_beyond_a_refused_size_shows_that_it_was_chance() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    beliefs.files.lower(2, RefusedFor::Rate, START);
+    beliefs.accepted(files(500), &limits, Usage::default(), at(1));
+    let belief = beliefs.files;
+    assert_eq!((belief.most, belief.refused), (Some(1_000), None));
+}
+
 #[test]
 fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
     let mut belief = Belief::default();
