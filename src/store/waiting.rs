@@ -137,7 +137,9 @@ impl Store {
             }
             for publish in publishes {
                 let asked = &publish.items;
-                if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
+                let may_go =
+                    wanted.may_take(asked.len()) && wanted.has_room_for(Usage::of(asked), seen);
+                if may_go && !wanted.is_enough(seen) {
                     for item in asked {
                         if different.insert(item.clone()) {
                             seen = seen + Usage::of(slice::from_ref(item));

@@ -167,6 +167,22 @@ fn wildcards_in_progress_do_not_hold_up_plain_paths() {
     assert_eq!((taken(&plan), plan.has_backlog), (vec![2], true));
 }
 
+/// Only the first of them can be the next to go.
+#[test]
+fn publishes_that_wait_for_a_wildcard_each_hold_back_no_plain_path() {
+    let mut site = Site::new(Policy::Exact);
+    (site.room, site.quota) = (room(4, 0, 10), room(4, 1, 10));
+    let plan = site.plan(&[
+        publish(1, ["/1", "/a/*"]),
+        publish(2, ["/2", "/3", "/b/*"]),
+        publish(3, ["/4", "/5", "/c/*"]),
+        publish(4, ["/6", "/7", "/8"]),
+        publish(5, ["/9"]),
+    ]);
+    assert_eq!(batches(&plan), [["/6", "/7", "/8"]]);
+    assert_eq!(taken(&plan), [4], "the first still finds room for its page");
+}
+
 #[test]
 fn a_publish_larger_than_the_quota_is_cut_and_nothing_overtakes_it() {
     let mut site = Site::new(Policy::Exact);

@@ -191,6 +191,25 @@ async fn what_is_full_hides_nothing_of_the_other_kind() {
 }
 
 #[tokio::test]
+async fn publishes_that_wait_for_a_wildcard_each_hold_back_no_page() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_FILES_IN_PROGRESS", "20"),
+        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+    ])
+    .await;
+    service.sandbox.never_complete().await;
+    service.publish_and_run("/first/*").await;
+    for n in 0..10 {
+        let pages = (0..5).map(|page| format!("/{n}/{page}"));
+        let wildcard = format!("/section-{n}/*");
+        service.publish_paths(pages.chain([wildcard])).await;
+    }
+    service.run().await;
+    service.publish_and_run("/page").await;
+    assert_eq!(service.sent().await.pop().unwrap(), ["/page"]);
+}
+
+#[tokio::test]
 async fn past_a_monthly_limit_exact_may_become_economical() {
     let service = Stepped::start().await;
     service.allow(limit(10, PastLimit::Economical)).await;

@@ -51,7 +51,11 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
         } else {
             need
         };
-        reserved = reserved + left;
+        // Behind a whole quota's worth, its turn is not the next: until then it holds back nothing.
+        let is_far = need.kinds().any(|kind| reserved[kind] >= quota.items[kind]);
+        if !is_far {
+            reserved = reserved + left;
+        }
     }
     (chosen, limited)
 }

@@ -37,6 +37,13 @@ impl Wanted {
         most.is_none_or(|most| items as u64 <= most)
     }
 
+    /// Whether a publish that needs these may go beside this many different items: it goes whole,
+    /// and so not where a kind of it is full.
+    pub fn has_room_for(&self, need: Usage, different: Usage) -> bool {
+        let has_room = |kind: Kind| different[kind] < self.room.items[kind];
+        self.policy != Policy::Exact || need.kinds().all(has_room)
+    }
+
     /// Whether this many different items are enough. What there is no room for does not count, so
     /// that what comes after it is seen too. Where there is folding, no number is enough.
     pub fn is_enough(&self, different: Usage) -> bool {
