@@ -155,17 +155,9 @@ pub(super) async fn supersede(
     };
     let (away, back) = (ids(false), ids(true));
     lock_publishes(connection, site).await?;
+    plan_again(connection, &away).await?;
     sqlx::query!(
-        "UPDATE publish p SET planned = false FROM coverage c
-         WHERE c.invalidation_id = ANY($1) AND p.site_id = c.site_id AND p.id = c.publish_id AND p.ended_at IS NULL",
-        &away,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id),
-         uncovered AS (DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone))
-         UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,
+        "UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,
                                  waiting_for = NULL, fix = $3
          WHERE id = ANY($1) AND unknown_since IS NOT NULL",
         &away,
@@ -195,4 +187,43 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     move_publishes(connection, site, &back).await
+}
+
+/// Takes back what is planned and certainly was not accepted, other than what is searched for an
+/// item at fault: its publishes are planned again.
+pub(super) async fn take_back(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+    let planned = sqlx::query_scalar!(
+        "SELECT id FROM invalidation
+         WHERE site_id = $1 AND status = 'Queued' AND unknown_since IS NULL
+           AND lease_token IS NULL AND search IS NULL
+         ORDER BY id FOR UPDATE",
+        site.0,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if planned.is_empty() {
+        return Ok(());
+    }
+    lock_publishes(connection, site).await?;
+    plan_again(connection, &planned).await
+}
+
+/// Lets what these invalidations cover be planned again, and deletes those that were certainly
+/// never accepted.
+async fn plan_again(connection: &mut PgConnection, invalidations: &[Uuid]) -> Result<()> {
+    sqlx::query!(
+        "UPDATE publish p SET planned = false FROM coverage c
+         WHERE c.invalidation_id = ANY($1) AND p.site_id = c.site_id AND p.id = c.publish_id AND p.ended_at IS NULL",
+        invalidations,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id)
+         DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone)",
+        invalidations,
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }

@@ -133,6 +133,25 @@ async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
 }
 
 #[tokio::test]
+async fn a_monthly_limit_holds_what_was_planned_before_and_is_not_sent_yet() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "4")]).await;
+    let id = service.publish_pages("a", 0..12).await;
+    service.run().await;
+    service.allow(limit(6, PastLimit::Hold)).await;
+    service.sandbox.complete().await;
+    for _ in 0..3 {
+        service.pass(30).await;
+    }
+    assert_eq!(service.sent().await.concat().len(), 4);
+    assert_eq!(service.state_of(&id).await, "in_progress");
+
+    service.allow(limit(12, PastLimit::Hold)).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    let month = service.month().await;
+    assert_eq!((month.site_paths, month.site_asked), (12, 12));
+}
+
+#[tokio::test]
 async fn what_fits_a_monthly_limit_and_waits_for_room_says_nothing_of_the_limit() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "3")]).await;
     service.sandbox.never_complete().await;
