@@ -35,11 +35,13 @@ impl Store {
         spending: &Spending,
     ) -> Result<bool> {
         let limit = spending.monthly_limit;
+        // What is being planned by what was allowed before is read again: a claim restates the
+        // version of the settings.
         let mut tx = self.begin().await?;
         let saved = sqlx::query!(
             "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, limited_until = NULL,
                              waits_for = NULL, waits_since = NULL, waits_until = NULL,
-                             spending_version = spending_version + 1
+                             spending_version = spending_version + 1, settings_version = settings_version + 1
              WHERE id = $1 AND spending_version = coalesce($6, spending_version)",
             site.0,
             spending.policy.into_str(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, Plan, PlanInput, Policy, Room,
-    Terms, Verdict, WaitReason, Waiting, Wanted, plan,
+    AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, MonthlyLimit, PastLimit, Plan,
+    PlanInput, Policy, Room, Spending, Terms, Verdict, WaitReason, Waiting, Wanted, plan,
 };
 use skycms_cdn::store::{PlanInputs, Recorded, SendClaim, SendRecord, Slot, Taking};
 
@@ -216,6 +216,44 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         publish["invalidations"][0]["distribution_id"],
         "E2OTHER0000001"
     );
+}
+
+/// The planner has read what the owner allowed, and a limit is set before it is done.
+#[tokio::test]
+async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    let paths = ["/one", "/two"].map(String::from);
+    service.publish_paths(paths).await;
+    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
+    let limits = service.state.limits;
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &limits, clock.now());
+    let inputs = inputs.await.unwrap().unwrap();
+    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
+    let waiting = store.waiting(connection, site, &distribution, all());
+    let waiting = waiting.await.unwrap();
+    let limited = Spending {
+        monthly_limit: Some(MonthlyLimit {
+            paths: 1,
+            then: PastLimit::Hold,
+        }),
+        ..Spending::default()
+    };
+    assert!(store.save_spending(site, None, &limited).await.unwrap());
+    let plan = exact_plan(&service, &waiting);
+    let taking = taking(&service, &inputs);
+    let claim = store.claim_planned(
+        connection,
+        &inputs,
+        &plan,
+        &waiting,
+        vec![clock.id()],
+        taking,
+    );
+    assert!(claim.await.unwrap().is_none());
+    service.pass(60).await;
+    assert!(service.sandbox.creates().await.is_empty());
 }
 
 fn taking(service: &Stepped, inputs: &PlanInputs) -> Taking {
