@@ -12,7 +12,9 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
         .into_iter()
         .flat_map(|kind| {
             let most = room.items[kind].min(room.paths_per_request).max(1) as usize;
-            let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
+            let mut of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
+            // Paths before tags: pieces that hold the same go together again.
+            of_kind.sort_by_key(class);
             // All of about one size, so that none is a call for a single item.
             let size = of_kind.len().div_ceil(of_kind.len().div_ceil(most).max(1));
             let pieces = of_kind.chunks(size.max(1)).map(<[Item]>::to_vec);
@@ -55,6 +57,20 @@ mod tests {
         };
         let sizes: Vec<usize> = fit(&items(paths), room).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 2, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn paths_and_tags_are_cut_apart() {
+        let batch = items((0..4).flat_map(|n| [format!("/{n}"), format!("#t{n}")]));
+        let room = Room {
+            items: Usage::counted(4, 15),
+            ..Room::default()
+        };
+        let pieces = fit(&batch, room);
+        assert_eq!(pieces.len(), 2);
+        let (paths, tags) = (&pieces[0], &pieces[1]);
+        assert!(alike(paths, &batch[..1]) && alike(tags, &batch[1..2]));
+        assert!(!alike(paths, tags));
     }
 
     #[test]
