@@ -14,6 +14,8 @@ const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may take to arrive than those after them, since
 /// they have to connect. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
+/// How long what was overdrawn counts: no belief holds for longer.
+pub(super) const LONGEST_DEBT: Duration = Duration::seconds(30);
 
 /// Calls that may be made now, and how fast more are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,8 +43,9 @@ impl Bucket {
             limits.requests_per_second * SLOWEST,
             limits.requests_per_second,
         );
+        let tokens = self.tokens.max(-rate * LONGEST_DEBT.as_seconds_f64());
         Self {
-            tokens: (self.tokens + seconds * rate).min(f64::from(limits.request_burst)),
+            tokens: (tokens + seconds * rate).min(f64::from(limits.request_burst)),
             rate,
             refilled_at,
         }
@@ -150,6 +153,17 @@ mod tests {
             bucket = bucket.accepted(&limits);
         }
         assert!((bucket.rate - limits.requests_per_second).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn calls_that_could_not_wait_hold_the_next_no_longer_than_a_belief() {
+        let limits = Limits::default();
+        let tested = (0..100).fold(Bucket::full(&limits, START), |bucket, _| {
+            bucket.forced(&limits)
+        });
+        let at = |seconds| tested.refilled(&limits, START + Duration::seconds(seconds));
+        assert!(at(31).take(&limits).is_err());
+        assert!(at(32).take(&limits).is_ok());
     }
 
     #[test]

@@ -9,12 +9,9 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::bucket::{TRAVEL, elapsed};
+use super::bucket::{LONGEST_DEBT, TRAVEL, elapsed};
 use super::limits::whole;
 use super::{Kind, Limits, PerKind, Room, Usage};
-
-/// How long what was overdrawn holds others where the rate was learned, and so is only believed.
-const LONGEST_DEBT: Duration = Duration::seconds(30);
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +34,7 @@ impl Flow {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let refill = |kind: Kind| {
             let refill = |rate: f64| {
+                // A learned rate is only believed.
                 let least = match limits.known[kind] {
                     true => f64::NEG_INFINITY,
                     false => -rate * LONGEST_DEBT.as_seconds_f64(),
