@@ -7,9 +7,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
 use super::look::{LONGEST_HOLD, Look, Next};
-use crate::domain::pieces::{fit, joined};
+use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MOST_BYTES;
-use crate::domain::retry::alike;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
 use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking, Wait};
 

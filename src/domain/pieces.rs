@@ -2,6 +2,21 @@
 
 use super::{Item, Kind, PerKind, Room, Usage};
 
+/// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
+pub(super) fn class(item: &Item) -> u8 {
+    match item {
+        Item::Tag(_) => 2,
+        Item::Path(_) if item.is_wildcard() => 1,
+        Item::Path(_) => 0,
+    }
+}
+
+/// Whether two batches hold items of the same classes, so that to join them undoes no separation.
+pub fn alike(one: &[Item], other: &[Item]) -> bool {
+    let classes = |items: &[Item]| [0, 1, 2].map(|n| items.iter().any(|item| class(item) == n));
+    classes(one) == classes(other)
+}
+
 /// Divides items into pieces that each fit one call.
 pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     let usage = Usage::of(items);

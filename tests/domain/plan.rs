@@ -221,7 +221,7 @@ fn wildcards_that_wait_do_not_hold_up_a_publish_larger_than_the_quota() {
     let plan = site.plan(&[publish(1, ["/w/*"]), large, publish(3, ["/6"])]);
     assert_eq!(batches(&plan), [["/1", "/2", "/3"]]);
     assert_eq!(plan.batches[0].publishes, [Uuid::from_u128(2)]);
-    assert_eq!((taken(&plan), plan.waits), (vec![], Some(PlanLimit::Quota)));
+    assert!(taken(&plan).is_empty() && plan.has_backlog);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Wanted {
     /// and so not where a kind of it is full.
     pub fn has_room_for(&self, need: Usage, different: Usage) -> bool {
         let has_room = |kind: Kind| different[kind] < self.room.items[kind];
-        self.policy != Policy::Exact || need.kinds().all(has_room)
+        self.terms.policy != Policy::Exact || need.kinds().all(has_room)
     }
 
     /// Whether this many different items are enough. What there is no room for does not count, so

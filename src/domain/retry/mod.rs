@@ -6,7 +6,7 @@ mod size;
 
 use time::{Duration, OffsetDateTime};
 
-pub use self::search::{Search, alike};
+pub use self::search::Search;
 use self::search::suspect;
 use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;

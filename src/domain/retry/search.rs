@@ -3,6 +3,7 @@
 use std::slice;
 
 use super::AfterCreate;
+use crate::domain::pieces::class;
 use crate::domain::{AwsError, Item};
 
 /// How many calls may be refused before a search gives up: what is undecided by then fails as a
@@ -16,21 +17,6 @@ pub struct Search {
     /// How many of the refused were a single item.
     pub refused_alone: u32,
     pub accepted: u32,
-}
-
-/// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
-fn class(item: &Item) -> u8 {
-    match item {
-        Item::Tag(_) => 2,
-        Item::Path(_) if item.is_wildcard() => 1,
-        Item::Path(_) => 0,
-    }
-}
-
-/// Whether two batches hold items of the same classes, so that to join them undoes no separation.
-pub fn alike(one: &[Item], other: &[Item]) -> bool {
-    let classes = |items: &[Item]| [0, 1, 2].map(|n| items.iter().any(|item| class(item) == n));
-    classes(one) == classes(other)
 }
 
 /// Finds what is at fault by a bounded number of calls. First the kinds of items are separated.
