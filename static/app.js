@@ -140,7 +140,7 @@
     waiting = false;
     stale = false;
     busy = true;
-    const banner = document.getElementById("banner"), told = banner.textContent;
+    const banner = one("#banner"), told = banner.textContent;
     try {
       await refresh(regions);
       // Who does not see it come hears what keeps the site from purging.
@@ -322,7 +322,7 @@
       if (search) event.preventDefault();
       search?.focus();
     } else if (key === "Enter" && chord) {
-      target.form?.querySelector("button.btn:not(.danger)")?.click();
+      target.form?.querySelector("button.btn:not(.danger,[data-cancel])")?.click();
     } else if (key === "Escape") {
       const menu = one("details.site[open]");
       if (menu) {

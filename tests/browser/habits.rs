@@ -170,6 +170,15 @@ async fn keys_search_send_and_go_back() {
     browser.open("/purge").await;
     browser.submit("Purge everything…").await;
     browser.assert_sees("h1", "Purge the whole site?").await;
+    // Whoever means to answer the question with the chord has not cancelled.
+    let cancelled = "const cancel = document.querySelector('[data-cancel]');
+        let cancelled = false;
+        cancel.onclick = () => { cancelled = true; return false; };
+        const chord = { key: 'Enter', ctrlKey: true, bubbles: true };
+        document.querySelector('.btn.danger').dispatchEvent(new KeyboardEvent('keydown', chord));
+        cancel.onclick = null;
+        return cancelled";
+    assert_eq!(browser.run(cancelled).await, json!(false));
     let page = browser.find("html").await;
     browser.type_keys(&Key::Escape.to_string()).await;
     browser.leave(page).await;
