@@ -70,25 +70,27 @@ fn minified_style(source: &str) -> String {
     shortened(code(source, "/*").join(" "), &short)
 }
 
+/// What is shortened in the script, in this order.
+const SHORT: &[(&str, &str)] = &[
+    (" = ", "="),
+    (" === ", "==="),
+    (" !== ", "!=="),
+    (" => ", "=>"),
+    (" && ", "&&"),
+    (" || ", "||"),
+    (") {", "){"),
+    ("if (", "if("),
+    ("for (", "for("),
+    ("{ ", "{"),
+    (" }", "}"),
+    ("{\n", "{"),
+    (";\n", ";"),
+    (";}", "}"),
+];
+
 /// Our script has no string that spans several lines, and none with code in it.
 fn minified_script(source: &str) -> String {
-    let short = [
-        (" = ", "="),
-        (" === ", "==="),
-        (" !== ", "!=="),
-        (" => ", "=>"),
-        (" && ", "&&"),
-        (" || ", "||"),
-        (") {", "){"),
-        ("if (", "if("),
-        ("for (", "for("),
-        ("{ ", "{"),
-        (" }", "}"),
-        ("{\n", "{"),
-        (";\n", ";"),
-        (";}", "}"),
-    ];
-    shortened(code(source, "//").join("\n"), &short)
+    shortened(code(source, "//").join("\n"), SHORT)
 }
 
 fn shortened(text: String, short: &[(&str, &str)]) -> String {
@@ -128,5 +130,11 @@ mod tests {
                 .lines()
                 .any(|line| line.matches('`').count() % 2 == 1)
         );
+        // Nor does one hold what is shortened.
+        let lines = code(SCRIPT_SOURCE, "//").into_iter();
+        let strings = lines.flat_map(|line| line.split(['"', '`']).skip(1).step_by(2));
+        for string in strings {
+            assert_eq!(shortened(string.to_owned(), SHORT), string);
+        }
     }
 }
