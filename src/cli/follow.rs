@@ -258,7 +258,7 @@ pub(super) async fn follow(
             Ok(Err(Trouble::ForNow { words, .. })) => {
                 progress.tell(format_args!("{}: {words}", latest.id));
             }
-            // Not wrong use, of which nothing is queued: a token may be revoked meanwhile.
+            // Not wrong use, which says that nothing was queued: a token may be revoked meanwhile.
             Ok(Err(trouble)) => {
                 return Err(CliError::Failed(format!(
                     "publish {} cannot be followed any more: {}",
