@@ -45,7 +45,15 @@ impl Store {
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, lock)
             .fetch_one(&mut *tx)
             .await?;
-        Ok(ours.then_some(tx))
+        if !ours {
+            return Ok(None);
+        }
+        // Planned for the few rows of a step. A plan that is made without knowing how many is one
+        // for a tenth of the table, which may read all of what refers to it.
+        sqlx::query("SET LOCAL plan_cache_mode = force_custom_plan")
+            .execute(&mut *tx)
+            .await?;
+        Ok(Some(tx))
     }
 
     /// Deletes some of the publishes that ended before `before`, and of the notifications and the
