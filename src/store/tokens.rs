@@ -37,8 +37,8 @@ pub struct PublishToken {
 }
 
 impl Store {
-    /// Stores a token by its hash, unless it is stored already. Returns `None` if it is not in force:
-    /// another one has its name, or it was revoked.
+    /// Stores a token by its hash, unless it is stored already. Returns `None` if it is not in
+    /// force: another one has its name, or it was revoked.
     pub async fn add_token(
         &self,
         site: SiteId,

@@ -104,8 +104,8 @@ impl Beliefs {
             .narrow(Room { items, ..quota }, limits)
     }
 
-    /// When kinds that have no room now are to be looked at again, even if nothing happens: when the
-    /// first of them may ask, since what waits for it need not wait for the other.
+    /// When kinds that have no room now are to be looked at again, even if nothing happens: when
+    /// the first of them may ask, since what waits for it need not wait for the other.
     pub fn ask_again_at(
         &self,
         wanted: Usage,
