@@ -8,10 +8,10 @@
 //! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
 //! the room that it needs: younger publishes may use only what is left beyond that. Room becomes
 //! free when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards
-//! in progress do not hold up a publish of plain paths. Nor do hundreds that wait for a wildcard
-//! each, and hold pages too: once a whole quota of a kind is reserved, who needs that kind reserves
-//! nothing until its turn is nearer. A publish that needs nothing more than what goes anyway always
-//! goes along. If one waits, whatever of it goes anyway is not sent again.
+//! in progress do not hold up a publish of plain paths. Nor do hundreds of publishes that each wait
+//! for a wildcard and hold pages too: once a whole quota of a kind is reserved, whatever else needs
+//! that kind reserves nothing until its turn is nearer. A publish that needs nothing more than what
+//! goes anyway always goes along. If one waits, whatever of it goes anyway is not sent again.
 //!
 //! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
 //! ever: its first batch fills the room there is, the rest follows in batches of at most the full
