@@ -285,10 +285,9 @@
         body.set("action", "preview");
         try {
           // Not `form.action`: that is the button of this name.
-          const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
-          // Signed out: the button leads to the sign-in and back.
-          if (!answer.ok && answer.status !== 422) return;
-          const fresh = take(await answer.text(), ["preview"]);
+          const fresh = take(await (await fetch(form.getAttribute("action"), {
+            method: "POST", body, headers: { accept: "text/html" }, signal: running.signal,
+          })).text(), ["preview"]);
           const typed = fresh.getElementById("items");
           if (typed) {
             const invalid = typed.getAttribute("aria-invalid");
@@ -296,6 +295,10 @@
             items.toggleAttribute("aria-invalid", Boolean(invalid));
             if (invalid) items.setAttribute("aria-invalid", invalid);
             items.setAttribute("aria-describedby", typed.getAttribute("aria-describedby"));
+          } else {
+            // Another page, such as an error or the sign-in: what is shown belongs to an earlier text.
+            one("#preview table")?.remove();
+            one("#items-error").textContent = fresh.querySelector(".card :is(h1,h2)")?.textContent;
           }
         } catch { /* overtaken, or offline: the button still works */ }
       }, 300);

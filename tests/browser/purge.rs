@@ -62,6 +62,22 @@ async fn purge(scripts: Scripts) {
 }
 
 #[tokio::test]
+async fn no_preview_of_an_earlier_text_stays_beside_a_new_one() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/purge").await;
+    browser.fill("items", "/about").await;
+    browser.wait_for("#preview", "1 path, free").await;
+    // Signed out meanwhile.
+    browser.client().delete_all_cookies().await.unwrap();
+    browser.fill("items", "/blog/*").await;
+    browser.wait_for("#items-error", "Sign in").await;
+    browser.assert_does_not_see("#preview", "free").await;
+    assert_eq!(browser.count("#preview table").await, 0);
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn everything_is_purged_after_a_question() {
     let stage = Stage::set_up(Scripts::Off).await;
     let browser = &stage.browser;
