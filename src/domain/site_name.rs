@@ -22,6 +22,12 @@ pub fn pages_of(site: &str) -> String {
     }
 }
 
+/// The name of the site that a page is about, by its address below `PUBLIC_URL`; none: the address
+/// names no site.
+pub fn in_address(path: &str) -> Option<&str> {
+    path.strip_prefix("/sites/")?.split('/').next()
+}
+
 /// A name that a site can have: lower-case letters, digits and hyphens, such as `shop-de`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -75,5 +81,14 @@ mod tests {
             assert_eq!(bad.parse::<SiteName>(), Err(NotASiteName), "{bad}");
         }
         assert!("x".repeat(64).parse::<SiteName>().is_err());
+    }
+
+    #[test]
+    fn an_address_names_the_site_that_it_leads_to() {
+        assert_eq!(in_address(&pages_of("shop")), Some("shop"));
+        assert_eq!(in_address("/sites/shop/purge"), Some("shop"));
+        for other in ["/", "/purge", "/sites", "/activity/sites/shop"] {
+            assert_eq!(in_address(other), None, "{other}");
+        }
     }
 }

@@ -7,14 +7,16 @@ use askama::Template as _;
 use axum::http::header;
 use axum::response::{Html, IntoResponse as _, Response};
 
+use crate::domain::site_name;
+use crate::store::Site;
 use crate::web::api::cloudfront::{self, Fault};
 use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::http::problem::Problem;
 use crate::web::pages::auth::session;
-use crate::web::pages::layout::layout;
+use crate::web::pages::layout::error_layout;
 use crate::web::pages::signed_in::{Reader, SignedIn};
-use crate::web::pages::views::{ErrorPage, Nav};
+use crate::web::pages::views::ErrorPage;
 use crate::web::pages::words::errors;
 use crate::web::state::AppState;
 
@@ -41,15 +43,17 @@ pub(crate) async fn render(
     let Some(error) = error else {
         return response;
     };
+    let named = site_name::in_address(info.path(state));
+    let site = named.and_then(|name| state.directory.site(name));
     let reader = response.extensions_mut().remove::<Reader>();
     let mut answer = match (reader, info.browser) {
         // Only scripts get this: people are redirected to the sign-in.
         _ if matches!(*error, Error::NotSignedIn) => Problem::answer(&error),
-        (Some(Reader(user)), _) => page(state, user.as_ref(), &error),
+        (Some(Reader(user)), _) => page(state, user.as_ref(), site.as_deref(), &error),
         (None, Some(headers)) => {
             // Boxed: this is rare, and would add 0.7 kB to the future of every request.
             let user = Box::pin(session::signed_in(state, &headers, info.client)).await;
-            page(state, user.ok().flatten().as_ref(), &error)
+            page(state, user.ok().flatten().as_ref(), site.as_deref(), &error)
         }
         (None, None) => Problem::answer(&error),
     };
@@ -66,10 +70,10 @@ pub(crate) async fn render(
     answer
 }
 
-fn page(state: &AppState, user: Option<&SignedIn>, error: &Error) -> Response {
+fn page(state: &AppState, user: Option<&SignedIn>, site: Option<&Site>, error: &Error) -> Response {
     let status = error.kind().0;
     let page = ErrorPage {
-        layout: layout(state, user, Nav::Elsewhere),
+        layout: error_layout(state, user, site),
         status: status.as_u16(),
         trouble: errors::trouble(error),
     };

@@ -141,6 +141,19 @@ async fn without_named_sites_there_is_only_default() {
         page.body.contains("href=\"/purge\"") && !page.body.contains("blog"),
         "a choice of two"
     );
+    // An error leads on to the same site, and not to one that is not theirs.
+    for (path, purge) in [
+        ("/sites/shop/activity/nothing", "/sites/shop/purge"),
+        ("/sites/shop/settings/cdn", "/sites/shop/purge"),
+        ("/sites/blog/activity", "/purge"),
+    ] {
+        let page = both.get(path).await;
+        assert!(
+            page.body.contains(&format!("href=\"{purge}\"")),
+            "{path}: {}",
+            page.body
+        );
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,20 @@ pub(crate) fn site_layout(state: &AppState, user: &SignedIn, site: &Site, nav: N
     }
 }
 
+/// The layout of an error page: that of the site that its address names, if the reader may see it.
+pub(crate) fn error_layout(
+    state: &AppState,
+    user: Option<&SignedIn>,
+    site: Option<&Site>,
+) -> Layout {
+    match user.zip(site) {
+        Some((user, site)) if user.session.sees(site) => {
+            site_layout(state, user, site, Nav::Elsewhere)
+        }
+        _ => layout(state, user, Nav::Elsewhere),
+    }
+}
+
 /// Where somebody starts: the first site that they may see.
 pub(crate) fn home(state: &AppState, session: &Session) -> String {
     let sites = seen(state, session);
