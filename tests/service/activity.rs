@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::json;
 use time::Duration;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::pages::{admin, sent, service};
 use crate::support::{Browser, form, send};
@@ -96,6 +97,11 @@ async fn a_page_of_what_is_no_longer_kept_leads_to_the_newest() {
     assert_eq!((page.status, page.location()), (303, "/activity"));
     // A search says that it found nothing.
     let search = format!("/activity?before={oldest}&path=%2Fother");
+    let page = admin.get(&search).await;
+    assert!(page.body.contains("Nothing matches"), "{}", page.body);
+    let page = admin.get(&format!("/audit?before={}", Uuid::nil())).await;
+    assert_eq!((page.status, page.location()), (303, "/audit"));
+    let search = format!("/audit?before={}&search=nobody", Uuid::nil());
     let page = admin.get(&search).await;
     assert!(page.body.contains("Nothing matches"), "{}", page.body);
 }

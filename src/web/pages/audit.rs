@@ -33,6 +33,10 @@ pub(crate) async fn list(visitor: Visitor, Query(query): Query<ListQuery>) -> Re
         after: query.after,
     };
     let found = visitor.state.store.audit(filter, PAGE_SIZE).await?;
+    if found.items.is_empty() && query.before.is_some() && search.is_empty() {
+        // Nothing is older. That is not a service in which nothing has happened.
+        return Ok(visitor.see("/audit"));
+    }
     let find = |id| sites.iter().find(|site| site.id.0 == id);
     html(&AuditPage {
         paging: Paging::of(&found, &[("search", search)]),
