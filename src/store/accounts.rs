@@ -15,6 +15,15 @@ const DEVICE_MEMORY: Duration = Duration::days(365);
 /// How far the clocks of replicas may be apart: what has expired for one, another may still accept.
 const CLOCKS_APART: Duration = Duration::minutes(1);
 
+/// What somebody has shown who sets the admin's password.
+#[derive(Clone, Copy)]
+pub enum PasswordProof<'a> {
+    /// A one-time link.
+    Link(&'a TokenHash),
+    /// The password with this hash.
+    Current(&'a str),
+}
+
 impl Store {
     pub async fn password_hash(&self) -> Result<Option<String>> {
         Ok(
@@ -37,16 +46,20 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets the admin's password and ends the admin's sessions. With `link`, only if that link
-    /// works; it is then used up. Whoever uses a link may also have lost their authenticator app,
-    /// so the password alone is enough again; and their browser may be in other hands, so all known
+    /// Sets the admin's password and ends the admin's sessions, if the proof still holds: a link is
+    /// used up by it. Whoever uses a link may also have lost their authenticator app, so the
+    /// password alone is enough again; and their browser may be in other hands, so all known
     /// browsers are forgotten. Returns whether the password was set.
     pub async fn set_password(
         &self,
         hash: &str,
-        link: Option<&TokenHash>,
+        proof: PasswordProof<'_>,
         now: OffsetDateTime,
     ) -> Result<bool> {
+        let (link, current) = match proof {
+            PasswordProof::Link(link) => (Some(link), None),
+            PasswordProof::Current(hash) => (None, Some(hash)),
+        };
         let mut tx = self.begin().await?;
         if let Some(link) = link {
             let used = sqlx::query!(
@@ -63,17 +76,22 @@ impl Store {
         sqlx::query!("DELETE FROM set_up_link")
             .execute(&mut *tx)
             .await?;
-        sqlx::query!(
+        let set = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at,
-               second_step = CASE WHEN $4 THEN NULL ELSE account.second_step END",
+               second_step = CASE WHEN $4 THEN NULL ELSE account.second_step END
+             WHERE $5::text IS NULL OR account.password_hash = $5",
             ADMIN,
             hash,
             now,
             link.is_some(),
+            current,
         )
         .execute(&mut *tx)
         .await?;
+        if set.rows_affected() != 1 {
+            return Ok(false);
+        }
         sqlx::query!(
             "WITH forgotten AS (DELETE FROM known_device WHERE account = $1 AND $2)
              DELETE FROM session WHERE user_name = $1 AND source = 'password'",
@@ -96,23 +114,25 @@ impl Store {
         Ok(sealed.map(open).transpose()?)
     }
 
-    /// From now on asks for codes of that app, later than `code`; with `None`, for none.
+    /// From now on asks for codes of that app, later than `code`; with `None`, for none. Returns
+    /// whether that is new: an app that is in use is not replaced.
     pub async fn set_second_step(
         &self,
         secret: Option<&SecretString>,
         code: Option<i64>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let seal = |secret| self.seal(SecretOf::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
-        sqlx::query!(
-            "UPDATE account SET second_step = $2, code_used = $3 WHERE name = $1",
+        let done = sqlx::query!(
+            "UPDATE account SET second_step = $2, code_used = $3
+             WHERE name = $1 AND (second_step IS NULL) <> ($2::bytea IS NULL)",
             ADMIN,
             sealed,
             code,
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Uses up the code of that half-minute. Returns whether neither it nor a later one had been

@@ -67,7 +67,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
-pub use accounts::ADMIN;
+pub use accounts::{ADMIN, PasswordProof};
 pub use activity::{Burst, ListedPublish, PublishFilter, PublishSummary};
 use alive::Alive;
 pub use alive::Patience;

@@ -104,3 +104,21 @@ async fn a_code_is_asked_for_and_works_once() {
         "the password is enough"
     );
 }
+
+#[tokio::test]
+async fn of_two_presses_one_turns_it_on_or_off() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
+    let (store, secret) = (&service.state.store, offered(&mut owner).await);
+    for (secret, code) in [(Some(&secret), Some(1)), (None, None)] {
+        assert!(store.set_second_step(secret, code).await.unwrap());
+        assert!(!store.set_second_step(secret, code).await.unwrap());
+    }
+    // Whoever was slower is asked for no code and adds nothing to the audit.
+    let off = [("current_password", PASSWORD), ("code", "")];
+    let answer = owner.post("/password/second-step/remove", &off).await;
+    assert_eq!(answer.status, 303);
+    let audited = "SELECT count(*) FROM audit WHERE what ~ 'second step'";
+    assert_eq!(service.database.count(audited).await, 0);
+}

@@ -1,6 +1,6 @@
 //! The one-time link that sets the admin's password.
 
-use skycms_cdn::store::hash;
+use skycms_cdn::store::{PasswordProof, hash};
 use time::Duration;
 
 use crate::support::{LOG, Service};
@@ -84,14 +84,28 @@ async fn the_link_makes_every_browser_a_stranger() {
     let (store, now) = (&service.state.store, service.state.clock.now());
     let (device, link) = (hash("a device"), hash("a link"));
     store.remember_device(&device, now).await.unwrap();
-    assert!(store.set_password("a hash", None, now).await.unwrap());
+    let current = store.password_hash().await.unwrap().unwrap();
+    let change = PasswordProof::Current(&current);
+    assert!(store.set_password("a hash", change, now).await.unwrap());
     assert!(store.knows_device(&device, now).await.unwrap());
     store.add_set_up_link(&link, now).await.unwrap();
     assert!(
         store
-            .set_password("a hash", Some(&link), now)
+            .set_password("a hash", PasswordProof::Link(&link), now)
             .await
             .unwrap()
     );
     assert!(!store.knows_device(&device, now).await.unwrap());
+}
+
+#[tokio::test]
+async fn of_two_changes_that_show_the_same_password_one_is_made() {
+    let service = Service::start().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let current = store.password_hash().await.unwrap().unwrap();
+    let change = PasswordProof::Current(&current);
+    assert!(store.set_password("one", change, now).await.unwrap());
+    assert!(!store.set_password("two", change, now).await.unwrap());
+    let hash = store.password_hash().await.unwrap();
+    assert_eq!(hash.as_deref(), Some("one"));
 }

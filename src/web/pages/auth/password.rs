@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, NewPassword};
-use crate::store::{ADMIN, TokenHash, TryingClient, hash};
+use crate::store::{ADMIN, PasswordProof, TokenHash, TryingClient, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -72,7 +72,8 @@ pub(crate) async fn set_up(
     };
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
-    if !state.store.set_password(&hash, Some(&link), now).await? {
+    let proof = PasswordProof::Link(&link);
+    if !state.store.set_password(&hash, proof, now).await? {
         return Err(Error::LinkExpired);
     }
     note(&state, from, AuditAction::SetPassword).await?;
@@ -112,23 +113,23 @@ impl FromRequestParts<AppState> for Owner {
 
 impl Owner {
     /// Checks the password again, and with `code` the second step, so that a session that was left
-    /// open is not enough to change how one signs in. Returns what to answer instead, which is
-    /// `wrong` for a wrong password; none: it is right.
-    pub(super) async fn refusal(
+    /// open is not enough to change how one signs in. Returns the password's hash, or what to
+    /// answer instead, which is `wrong` for a wrong password.
+    pub(super) async fn prove(
         &self,
         password: SecretString,
         code: Option<&SecretString>,
         wrong: &str,
-    ) -> Result<Option<(StatusCode, String)>> {
+    ) -> Result<Result<String, (StatusCode, String)>> {
         let (state, client) = (&self.visitor.state, TryingClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
-            Verdict::Right(_) => None,
+            Verdict::Right(hash) => Ok(hash),
             Verdict::Wrong => {
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await?;
-                Some((StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned()))
+                Err((StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned()))
             }
-            Verdict::Wait(wait) => Some((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
+            Verdict::Wait(wait) => Err((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
         })
     }
 }
@@ -149,24 +150,31 @@ pub(crate) async fn change(
         Ok(password) => password,
         Err(errors) => return refused(change_page(&owner, errors)),
     };
-    let refusal = owner
-        .refusal(fields.current_password, None, words::NOT_CURRENT)
+    let proved = owner
+        .prove(fields.current_password, None, words::NOT_CURRENT)
         .await?;
-    if let Some((status, error)) = refusal {
-        let errors = PasswordErrors {
-            current: Some(error),
-            ..PasswordErrors::default()
-        };
-        let mut answer = refused(change_page(&owner, errors))?;
-        *answer.status_mut() = status;
-        return Ok(answer);
-    }
+    let current = match proved {
+        Ok(hash) => hash,
+        Err((status, error)) => {
+            let errors = PasswordErrors {
+                current: Some(error),
+                ..PasswordErrors::default()
+            };
+            let mut answer = refused(change_page(&owner, errors))?;
+            *answer.status_mut() = status;
+            return Ok(answer);
+        }
+    };
     let from = owner.visitor.user.from;
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
-    state.store.set_password(&hash, None, now).await?;
-    note(state, from, AuditAction::ChangedPassword).await?;
+    let proof = PasswordProof::Current(&current);
     let page = see(state, "/activity");
+    if !state.store.set_password(&hash, proof, now).await? {
+        // A second press: the first has set it. Anybody else has to sign in now.
+        return Ok(page);
+    }
+    note(state, from, AuditAction::ChangedPassword).await?;
     session::begin(state, &headers, from, &admin(), Some(&hash), page).await
 }
 

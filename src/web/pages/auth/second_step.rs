@@ -55,35 +55,35 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
         );
         return refuse(&owner, Some(&step), error);
     };
-    let refusal = owner
-        .refusal(fields.current_password, None, words::NOT_BOTH)
+    let proved = owner
+        .prove(fields.current_password, None, words::NOT_BOTH)
         .await?;
-    if let Some(error) = refusal {
+    if let Err(error) = proved {
         return refuse(&owner, Some(&step), error);
     }
-    let secret = step.secret();
-    state
-        .store
-        .set_second_step(Some(&secret), Some(used))
-        .await?;
-    let action = AuditAction::TurnedSecondStepOn;
-    owner.visitor.audit(action, None, None).await?;
+    let (store, secret) = (&state.store, step.secret());
+    // Of two presses, one turns it on.
+    if store.set_second_step(Some(&secret), Some(used)).await? {
+        let action = AuditAction::TurnedSecondStepOn;
+        owner.visitor.audit(action, None, None).await?;
+    }
     Ok(owner.visitor.see("/password/second-step"))
 }
 
 /// `POST /password/second-step/remove`: turns it off.
 pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
     let code = Some(&fields.code);
-    let refusal = owner
-        .refusal(fields.current_password, code, words::NOT_BOTH)
+    let proved = owner
+        .prove(fields.current_password, code, words::NOT_BOTH)
         .await?;
-    if let Some(error) = refusal {
+    if let Err(error) = proved {
         return refuse(&owner, None, error);
     }
     let store = &owner.visitor.state.store;
-    store.set_second_step(None, None).await?;
-    let action = AuditAction::TurnedSecondStepOff;
-    owner.visitor.audit(action, None, None).await?;
+    if store.set_second_step(None, None).await? {
+        let action = AuditAction::TurnedSecondStepOff;
+        owner.visitor.audit(action, None, None).await?;
+    }
     Ok(owner.visitor.see("/password/second-step"))
 }
 
