@@ -10,9 +10,11 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use skycms_cdn::domain::session::Role;
+use skycms_cdn::domain::{Credentials, Settings};
+use skycms_cdn::store::Slot;
 
 use crate::embed::{claims, open};
-use crate::support::{Api, Browser, Database, PASSWORD, Service, eventually, jwt};
+use crate::support::{Api, Browser, Database, KEY, PASSWORD, Service, eventually, jwt, settings};
 
 #[tokio::test]
 async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
@@ -236,6 +238,23 @@ async fn default_credentials_are_the_operators_to_give() {
         (303, false),
         "allowed now"
     );
+
+    // A draft of what has been revoked since it was saved.
+    let draft = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings("E2REVOKED00000", KEY)
+    };
+    let (state, now) = (&service.state, service.state.clock.now());
+    let site = state.directory.site("default").unwrap().id;
+    let saved = state
+        .store
+        .save_settings(site, None, Slot::Draft, &draft, None, now);
+    assert!(saved.await.unwrap());
+    let sure = [("action", "use_draft")];
+    let answer = sent.post("/settings/cdn", &sure).await;
+    assert_eq!(answer.status, 422);
+    let why = "may not use AWS default credentials for E2REVOKED00000";
+    assert!(answer.body.contains(why), "{}", answer.body);
 }
 
 /// Each is a call to AWS, with whatever key was typed.

@@ -60,7 +60,10 @@ pub(crate) async fn save(
         }
         let settings = &draft.settings;
         if !may_use_credentials(&visit, settings).await? {
-            return Ok(visit.see("/settings/cdn"));
+            let mut page = page(&visit, None).await?;
+            let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
+            page.form.distribution_id.error = Some(problem);
+            return refused(page);
         }
         return put_in_force(&visit, in_force, seen, settings, None).await;
     }
