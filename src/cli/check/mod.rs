@@ -16,7 +16,7 @@ use crate::config::{Config, ConfigError, PublicUrl, is_this_machine};
 use crate::domain::{
     AwsError, Credentials, DEFAULT_SITE, GetOutcome, Operation, Settings, Step, StepOutcome,
 };
-use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
+use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store, StoreError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -206,7 +206,8 @@ async fn inside(
     };
     for site in &sites {
         report.begin_site((sites.len() > 1).then(|| site.name.clone()));
-        match store.settings(site.id).await {
+        let each = store.each_settings(site.id).await;
+        match each.and_then(|each| readable(report, each)) {
             Ok(saved) => {
                 let given = environment.clone().filter(|_| site.name == DEFAULT_SITE);
                 let in_force = in_force(saved, given);
@@ -244,6 +245,27 @@ fn is_migrated(report: &mut Report, schema: &Schema) -> bool {
     }
     report.ok("migrations", format!("all {} are applied", schema.known));
     true
+}
+
+/// What is saved, or why it cannot be read. Nothing depends on a draft that cannot, such as one of
+/// a newer version.
+fn readable(
+    report: &mut Report,
+    each: Vec<(Slot, Result<SavedSettings, StoreError>)>,
+) -> Result<Vec<SavedSettings>, StoreError> {
+    let mut saved = Vec::new();
+    for (slot, read) in each {
+        match read {
+            Err(error) if slot == Slot::Draft => report.warn(
+                "settings",
+                format!("the draft cannot be read: {error}"),
+                "Publishes go by the settings in force. Enter the draft again under Settings → CDN, or run the version \
+                 that saved it.",
+            ),
+            read => saved.push(read?),
+        }
+    }
+    Ok(saved)
 }
 
 /// What is saved on the page counts before what the environment says, and the environment of now

@@ -103,7 +103,13 @@ struct Row {
 impl Store {
     /// All settings of a site: the ones in force first, then the draft.
     pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
-        self.read(&self.pool, site).await?.into_iter().collect()
+        let each = self.each_settings(site).await?;
+        each.into_iter().map(|(_, read)| read).collect()
+    }
+
+    /// The same, each for itself: one that cannot be read does not hide the others.
+    pub async fn each_settings(&self, site: SiteId) -> Result<Vec<(Slot, Result<SavedSettings>)>> {
+        self.read(&self.pool, site).await
     }
 
     /// The same without what cannot be read, so that others can be saved in its place.
@@ -117,7 +123,7 @@ impl Store {
         site: SiteId,
     ) -> Result<Vec<SavedSettings>> {
         let mut readable = Vec::new();
-        for read in self.read(database, site).await? {
+        for (_, read) in self.read(database, site).await? {
             match read {
                 Ok(saved) => readable.push(saved),
                 Err(error) => tracing::error!(%site, %error, "saved settings cannot be read"),
@@ -130,12 +136,14 @@ impl Store {
         &self,
         database: impl PgExecutor<'_>,
         site: SiteId,
-    ) -> Result<Vec<Result<SavedSettings>>> {
+    ) -> Result<Vec<(Slot, Result<SavedSettings>)>> {
         let mut rows = rows(database, site).await?;
         if rows.iter().any(|row| row.slot == Slot::Active) {
             rows.retain(|row| row.slot != Slot::Environment);
         }
-        let read = rows.into_iter().map(|row| self.read_settings(site, row));
+        let read = rows
+            .into_iter()
+            .map(|row| (row.slot, self.read_settings(site, row)));
         Ok(read.collect())
     }
 

@@ -169,6 +169,20 @@ async fn default_credentials_that_were_forbidden_are_reported() {
     assert_found(&said, "settings", "fail", &[DISTRIBUTION, command]);
 }
 
+/// As of a newer version. What is in force is looked at all the same.
+#[tokio::test]
+async fn a_draft_that_cannot_be_read_is_reported_beside_the_settings_in_force() {
+    let service = Stepped::start().await;
+    let draft = "INSERT INTO cdn_settings (site_id, slot, distribution_id, region, saved_at)
+                 SELECT id, 'draft', 'E2OFTHEMOON000', 'moon-north-1', now() FROM site WHERE name = 'default'";
+    service.database.change(draft).await;
+    let said = check(&variables(&service.database, &service.sandbox)).await;
+    said.assert_ok();
+    let words = ["the draft cannot be read", "moon-north-1"];
+    assert_found(&said, "settings", "warn", &words);
+    assert_found(&said, "aws", "ok", &[DISTRIBUTION]);
+}
+
 #[tokio::test]
 async fn what_is_wrong_here_is_reported_with_its_fix() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
