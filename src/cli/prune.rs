@@ -41,13 +41,12 @@ impl Prune {
         if self.dry_run {
             let old = store.prunable(before).await?;
             return Ok(format!(
-                "Nothing was deleted. Ended more than {days} days ago: publishes {}, invalidations {}.",
-                old.publishes, old.invalidations
+                "Nothing was deleted. Ended more than {days} days ago: publishes {}, invalidations {}, notifications {}.",
+                old.publishes, old.invalidations, old.notifications
             ));
         }
         let deleted = janitor::prune(store, &clock, days).await?;
-        let left = store.prunable(before).await?;
-        let left = match left.publishes + left.invalidations {
+        let left = match store.prunable(before).await?.total() {
             0 => String::new(),
             left => format!(
                 " Left: {left}. A replica is pruning too, or they are in use; it goes on by itself."

@@ -15,6 +15,13 @@ const LOCK: i64 = 0x70_72_75_6e_65;
 pub struct Prunable {
     pub publishes: i64,
     pub invalidations: i64,
+    pub notifications: i64,
+}
+
+impl Prunable {
+    pub const fn total(self) -> i64 {
+        self.publishes + self.invalidations + self.notifications
+    }
 }
 
 impl Store {
@@ -28,7 +35,9 @@ impl Store {
                          AND NOT EXISTS (
                            SELECT FROM coverage c JOIN publish p ON (p.site_id, p.id) = (c.site_id, c.publish_id)
                            WHERE c.invalidation_id = i.id AND (p.ended_at >= $1 OR p.ended_at IS NULL))
-                         AND NOT EXISTS (SELECT FROM cdn_settings s WHERE s.test_invalidation = i.id)) as "invalidations!""#,
+                         AND NOT EXISTS (SELECT FROM cdn_settings s WHERE s.test_invalidation = i.id)) as "invalidations!",
+                      (SELECT count(*) FROM delivery
+                       WHERE ended_at < $1 AND (once IS NULL OR ended_at < $1 - interval '31 days')) as "notifications!""#,
             before,
         )
         .fetch_one(&self.pool)

@@ -1,7 +1,10 @@
 //! `prune`: the janitor's work, now.
 
+use skycms_cdn::domain::notification::EndpointKind;
+use skycms_cdn::store::hash;
+
 use super::run::run;
-use crate::support::{Stepped, variables};
+use crate::support::{Stepped, endpoint, variables};
 
 #[tokio::test]
 async fn what_ended_long_ago_is_deleted_and_nothing_else() {
@@ -31,7 +34,7 @@ async fn what_ended_long_ago_is_deleted_and_nothing_else() {
     said.assert_ok();
     assert_eq!(
         said.stdout,
-        "Nothing was deleted. Ended more than 10 days ago: publishes 1, invalidations 1.\n"
+        "Nothing was deleted. Ended more than 10 days ago: publishes 1, invalidations 1, notifications 0.\n"
     );
     let said = run(&variables, &["prune", "--older-than", "10"]).await;
     said.assert_ok();
@@ -53,5 +56,37 @@ async fn what_ended_long_ago_is_deleted_and_nothing_else() {
         run(&variables, &["prune", "--older-than", wrong])
             .await
             .assert_failed(2, &["error: "]);
+    }
+}
+
+#[tokio::test]
+async fn notifications_are_counted_as_they_are_deleted() {
+    let service = Stepped::start().await;
+    let (state, id) = (&service.state, service.state.clock.id());
+    let (endpoint, now) = (
+        endpoint(id, "http://127.0.0.1:9/", EndpointKind::Slack),
+        state.clock.now(),
+    );
+    let added = state
+        .store
+        .add_endpoint(service.site(), &endpoint, &hash("form"), now)
+        .await;
+    assert!(added.unwrap().is_some());
+    // What is told only once stays for its month.
+    let told = "INSERT INTO delivery (endpoint_id, event, happened_at, state, once, ended_at)
+                SELECT id, 'test', now(), 'delivered', once, now() - days * interval '1 day'
+                FROM endpoint, (VALUES (20, NULL), (20, '2026-01'), (60, '2025-12'), (1, NULL)) AS old (days, once)";
+    service.database.change(told).await;
+    let variables = variables(&service.database, &service.sandbox);
+    for (arguments, words) in [
+        (
+            &["prune", "--dry-run", "--older-than", "10"][..],
+            "10 days ago: publishes 0, invalidations 0, notifications 2.\n",
+        ),
+        (&["prune", "--older-than", "10"][..], "10 days ago: 2.\n"),
+    ] {
+        let said = run(&variables, arguments).await;
+        said.assert_ok();
+        assert!(said.stdout.ends_with(words), "{said:?}");
     }
 }
