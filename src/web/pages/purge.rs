@@ -15,7 +15,7 @@ use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd,
 };
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::publishing::{DryRun, dry_run};
 use crate::web::state::AppState;
@@ -124,7 +124,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
                 errors: errors.map(|error| typed.line_error(&text, error)).collect(),
                 ..blank(&visit, &text)
             };
-            return refused(page);
+            return not_accepted(page);
         }
     };
     if is_preview {

@@ -14,7 +14,7 @@ use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
 use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{ConfirmPage, Field, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage};
-use crate::web::pages::visit::{Visitor, html, refused};
+use crate::web::pages::visit::{Visitor, html, not_accepted};
 use crate::web::pages::words::sites as words;
 use crate::web::state::AppState;
 
@@ -81,7 +81,7 @@ pub(crate) async fn show(manager: Manager, Query(query): Query<PageQuery>) -> Re
 /// `POST /sites`: creates a site and leads to its settings.
 pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result<Response> {
     let state = &manager.0.state;
-    let refuse = |error: String| refused(page(&manager, None, new.refused(error), None));
+    let refuse = |error: String| not_accepted(page(&manager, None, new.refused(error), None));
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
@@ -119,7 +119,7 @@ pub(crate) async fn rename(
         // Beside the name that it has: not if it was removed meanwhile.
         state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
         let renamed = (old.as_str(), new.refused(error));
-        refused(page(&manager, None, Field::default(), Some(renamed)))
+        not_accepted(page(&manager, None, Field::default(), Some(renamed)))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,

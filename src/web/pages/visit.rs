@@ -204,7 +204,7 @@ pub(crate) fn html(page: &impl Template) -> Result<Response> {
 
 /// A page that shows the form as it was typed and what is wrong with it. It does not reload itself,
 /// which would throw that away.
-pub(crate) fn refused(mut page: impl FormPage) -> Result<Response> {
+pub(crate) fn not_accepted(mut page: impl FormPage) -> Result<Response> {
     let layout = page.layout();
     (layout.mark, layout.pending) = (Some(MARK_ERROR), false);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())

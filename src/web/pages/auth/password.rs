@@ -17,7 +17,7 @@ use crate::web::pages::auth::session;
 use crate::web::pages::auth::sign_in::{Verdict, admin, check, note, wait_words};
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{Nav, PasswordErrors, PasswordPage, SetUpPage};
-use crate::web::pages::visit::{Visitor, html, refused, see};
+use crate::web::pages::visit::{Visitor, html, not_accepted, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
@@ -68,7 +68,7 @@ pub(crate) async fn set_up(
     require_working(&state, &link).await?;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(errors) => return refused(set_up_page(&state, errors)),
+        Err(errors) => return not_accepted(set_up_page(&state, errors)),
     };
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
@@ -148,7 +148,7 @@ pub(crate) async fn change(
     let state = &owner.visitor.state;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(errors) => return refused(change_page(&owner, errors)),
+        Err(errors) => return not_accepted(change_page(&owner, errors)),
     };
     let proved = owner
         .prove(fields.current_password, None, words::NOT_CURRENT)
@@ -160,7 +160,7 @@ pub(crate) async fn change(
                 current: Some(error),
                 ..PasswordErrors::default()
             };
-            let mut answer = refused(change_page(&owner, errors))?;
+            let mut answer = not_accepted(change_page(&owner, errors))?;
             *answer.status_mut() = status;
             return Ok(answer);
         }

@@ -15,7 +15,7 @@ use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::once::{ButtonForm, OnceKey};
 use crate::web::pages::views::{ConnectionPage, Section};
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -63,7 +63,7 @@ pub(crate) async fn save(
             let mut page = page(&visit, None).await?;
             let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
             page.form.distribution_id.error = Some(problem);
-            return refused(page);
+            return not_accepted(page);
         }
         return put_in_force(&visit, in_force, seen, settings, None).await;
     }
@@ -84,7 +84,7 @@ pub(crate) async fn save(
     let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
-        Err(errors) => return refused(typed(&visit, form, errors).await?),
+        Err(errors) => return not_accepted(typed(&visit, form, errors).await?),
     };
     if !is_latest
         && let Some(latest) = draft.or(active)
@@ -95,7 +95,7 @@ pub(crate) async fn save(
     if !may_use_credentials(&visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
-        return refused(typed(&visit, form, errors).await?);
+        return not_accepted(typed(&visit, form, errors).await?);
     }
     if fields.action == "save" {
         if draft.is_some_and(|draft| draft.has_failed() && draft.settings == settings) {
@@ -121,7 +121,7 @@ pub(crate) async fn save(
         let mut page = typed(&visit, form, FieldErrors::default()).await?;
         page.form.trouble = Some(words::too_many_tests(wait));
         let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
-        let answer = (StatusCode::TOO_MANY_REQUESTS, wait, refused(page)?);
+        let answer = (StatusCode::TOO_MANY_REQUESTS, wait, not_accepted(page)?);
         return Ok(answer.into_response());
     }
     let running = test::begin(&visit, in_force, seen, settings);
@@ -182,7 +182,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     let Some(form) = form else {
         let mut page = page(visit, None).await?;
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
-        return refused(page);
+        return not_accepted(page);
     };
     let mut page = typed(visit, form, FieldErrors::default()).await?;
     // Read after the version that the form restates: nothing newer is replaced unseen.
@@ -190,7 +190,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     if let Some(latest) = saved.last() {
         page.form.conflict = words::connection(&latest.settings);
     }
-    refused(page)
+    not_accepted(page)
 }
 
 async fn typed(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<ConnectionPage> {

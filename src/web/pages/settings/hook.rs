@@ -11,7 +11,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::{ButtonForm, Ending};
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::Question;
 
 /// How many rows of each list the page shows.
@@ -55,7 +55,7 @@ pub(crate) async fn send_test(
 pub(super) async fn refuse(visit: &Visit, fill_in: impl FnOnce(&mut HookPage)) -> Result<Response> {
     let mut page = page(visit, &PageQuery::default(), Vec::new()).await?;
     fill_in(&mut page);
-    refused(page)
+    not_accepted(page)
 }
 
 /// The page with secrets that are shown only this once.

@@ -18,7 +18,7 @@ use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{
     EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
-use crate::web::pages::visit::{IdPath, Visit, html, refused};
+use crate::web::pages::visit::{IdPath, Visit, html, not_accepted};
 use crate::web::pages::words::notifications as words;
 
 /// Without scripts, the page reloads itself while a delivery is due within this.
@@ -74,7 +74,7 @@ pub(crate) async fn create(
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return refused(page(&visit, PageQuery::default(), typed, Vec::new()).await?),
+        _ => return not_accepted(page(&visit, PageQuery::default(), typed, Vec::new()).await?),
     };
     let values = ["endpoint", visit.site.name.as_str(), &text("url")];
     let form = once.form(state, &values);
@@ -96,7 +96,7 @@ pub(crate) async fn create(
             return Err(Error::NotFound);
         }
         typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-        return refused(page(&visit, PageQuery::default(), typed, Vec::new()).await?);
+        return not_accepted(page(&visit, PageQuery::default(), typed, Vec::new()).await?);
     };
     if is_first {
         let detail = Some(endpoint.url.shown());
@@ -128,7 +128,7 @@ pub(crate) async fn choose(
         page.layout.flash = Some(words::NONE_CHOSEN);
         let path = Section::Notifications.path();
         page.layout.address = Some(format!("{path}?endpoint={id}").into());
-        return refused(page);
+        return not_accepted(page);
     }
     let store = &visit.state.store;
     let shown = store.choose_events(visit.site.id, id, &events).await?;

@@ -16,7 +16,7 @@ use crate::web::http::extract::Form;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::pages::purge::preview;
 use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::{purge, settings as words};
 use crate::web::publishing::dry_run;
 
@@ -91,7 +91,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
     };
     if is_try {
         let (Ok(hosts), Ok(related)) = (hosts, related) else {
-            return refused(page(&visit, typed));
+            return not_accepted(page(&visit, typed));
         };
         let rules = Publishing {
             hosts,
@@ -106,14 +106,14 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
             }
             Err(why) => {
                 typed.tried.error = Some(why);
-                refused(page(&visit, typed))
+                not_accepted(page(&visit, typed))
             }
         };
     }
     let (Ok(public_address), Ok(origin_path), Ok(hosts), Ok(related)) =
         (address, origin_path, hosts, related)
     else {
-        return refused(page(&visit, typed));
+        return not_accepted(page(&visit, typed));
     };
     let wanted = Publishing {
         public_address,
@@ -141,7 +141,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
                 conflict: now,
                 ..publishing_form(&wanted, version)
             };
-            return refused(page(&visit, typed));
+            return not_accepted(page(&visit, typed));
         }
     }
     Ok(visit.see("/settings/cdn/publishing?done=rules"))

@@ -10,7 +10,7 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::overview::meter;
 use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
                 version: fields.version.unwrap_or_default(),
                 conflict: Vec::new(),
             };
-            return refused(page(&visit, typed).await?);
+            return not_accepted(page(&visit, typed).await?);
         }
     };
     let spending = Spending {
@@ -100,7 +100,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
                 conflict: now,
                 ..spending_form(&spending, version)
             };
-            return refused(page(&visit, typed).await?);
+            return not_accepted(page(&visit, typed).await?);
         }
     }
     Ok(visit.see("/settings/cdn/policy?done=policy"))
