@@ -7,6 +7,9 @@ PATH=$PATH:/usr/sbin:/sbin
 # Packages are read by everybody, and PostgreSQL's programs by its account. What is secret is made so by itself.
 umask 022
 
+# The scripts run what they build from there, wherever the environment or cargo's configuration would put it.
+export CARGO_TARGET_DIR=$PWD/target
+
 die() {
   echo "$(basename "$0"): $*" >&2
   exit 1
