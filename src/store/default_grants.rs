@@ -1,5 +1,6 @@
 //! Who may use the AWS default credentials of the process, and for which distributions.
 
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::settings::take_effect;
@@ -30,7 +31,7 @@ impl Store {
         distribution: &DistributionId,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change(site).await?;
         let done = sqlx::query!(
             "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
              ON CONFLICT DO NOTHING",
@@ -39,10 +40,13 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // What waited for it is sent at once.
-        take_effect(&mut tx, site, now).await?;
+        let is_new = done.rows_affected() > 0;
+        if is_new && goes_by_default(&mut tx, site, distribution).await? {
+            // What waited for it is sent at once.
+            take_effect(&mut tx, site, now).await?;
+        }
         tx.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(is_new)
     }
 
     /// Revokes such a grant, and returns whether there was one. What the environment grants comes
@@ -53,7 +57,7 @@ impl Store {
         distribution: &DistributionId,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change(site).await?;
         let done = sqlx::query!(
             "DELETE FROM default_grant WHERE site_id = $1 AND distribution_id = $2",
             site.0,
@@ -61,9 +65,12 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        take_effect(&mut tx, site, now).await?;
+        let is_gone = done.rows_affected() > 0;
+        if is_gone && goes_by_default(&mut tx, site, distribution).await? {
+            take_effect(&mut tx, site, now).await?;
+        }
         tx.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(is_gone)
     }
 
     /// Replaces the environment's grants with these: sites by name, each with a distribution.
@@ -98,4 +105,20 @@ impl Store {
         tx.commit().await?;
         Ok(unknown)
     }
+}
+
+/// Whether a site's settings in force name this distribution, and no access key.
+async fn goes_by_default(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM settings_in_force
+                          WHERE site_id = $1 AND distribution_id = $2 AND access_key_id IS NULL) as "goes!""#,
+        site.0,
+        distribution.as_str(),
+    )
+    .fetch_one(connection)
+    .await?)
 }

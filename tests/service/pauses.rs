@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::faults::{assert_shows, only};
-use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy};
+use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy, settings};
 
 const OTHER: &str = "E2OTHER0000001";
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -173,6 +173,30 @@ async fn a_replica_that_starts_with_the_same_settings_ends_no_pause() {
         Stepped::start_on(database, sandbox, environment, second).await;
         assert_eq!(standing(&service).await, before, "{environment:?}");
     }
+}
+
+/// Settings that others stand before, and leave to use what they do not name.
+#[tokio::test]
+async fn what_is_not_in_force_ends_no_pause() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    service.activate(site, DISTRIBUTION, KEY).await;
+    service.sandbox.enable_key(false).await;
+    service.publish_and_run("/about").await;
+    let before = standing(&service).await;
+    assert!(before.0);
+
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let given = settings(OTHER, OTHER_KEY);
+    let distribution = &given.distribution_id;
+    for settings in [Some(&given), None] {
+        let said = store.set_environment(site, settings, now);
+        said.await.unwrap();
+    }
+    assert!(store.grant_default(site, distribution, now).await.unwrap());
+    assert!(store.revoke_default(site, distribution, now).await.unwrap());
+    assert!(!store.revoke_default(site, distribution, now).await.unwrap());
+    assert_eq!(standing(&service).await, before);
 }
 
 /// Whether site `default` is paused, and the version of its settings.

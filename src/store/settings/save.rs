@@ -39,13 +39,12 @@ impl Store {
         }
         self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
-        match slot {
-            Slot::Draft => announce_sites(&mut tx).await?,
-            Slot::Active => {
-                delete_slots(&mut tx, site, &[Slot::Draft]).await?;
-                take_effect(&mut tx, site, now).await?;
-            }
-            Slot::Environment => take_effect(&mut tx, site, now).await?,
+        if slot == Slot::Active {
+            delete_slots(&mut tx, site, &[Slot::Draft]).await?;
+        }
+        match slot_in_force(&mut tx, site).await? == Some(slot) {
+            true => take_effect(&mut tx, site, now).await?,
+            false => announce_sites(&mut tx).await?,
         }
         if let Some(test) = test {
             store_test(&mut tx, site, settings, test, now).await?;
@@ -147,9 +146,13 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
+        let before = slot_in_force(&mut tx, site).await?;
         let is_deleted = delete_slots(&mut tx, site, slots).await?;
         if is_deleted {
-            take_effect(&mut tx, site, now).await?;
+            match slot_in_force(&mut tx, site).await? == before {
+                true => announce_sites(&mut tx).await?,
+                false => take_effect(&mut tx, site, now).await?,
+            }
             tx.commit().await?;
         }
         Ok(is_deleted)
@@ -227,6 +230,13 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Which of a site's settings are in force, if any are.
+async fn slot_in_force(connection: &mut PgConnection, site: SiteId) -> Result<Option<Slot>> {
+    let rows = rows(connection, site).await?;
+    let mut slots = rows.into_iter().map(|row| row.slot);
+    Ok(slots.rfind(|slot| *slot != Slot::Draft))
 }
 
 /// Returns whether there was anything.
