@@ -145,7 +145,7 @@ impl Store {
                         count(*) FILTER (WHERE i.waiting_for = 'retry') AS retrying,
                         max(i.created_at) FILTER (WHERE i.waiting_for = 'retry') AS retrying_since,
                         min(i.created_at) FILTER (WHERE i.waiting_for = 'quota') AS short_since,
-                        sum(cardinality(i.items)) AS items,
+                        sum(i.item_count) AS items,
                         sum(i.files) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry') AS files,
                         sum(i.wildcards) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry')
                           AS wildcards
