@@ -81,11 +81,13 @@ pub(crate) async fn send_again(store: &Store) -> Result<(), StoreError> {
         let id = store.ensure_site(site.name, now).await?;
         for delivery in store.deliveries(id).await? {
             if delivery.next_at.is_some() && !delivery.tries.is_empty() {
-                store.send_again(id, delivery.id, None, now).await?;
+                let form = hash(&format!("{} {now}", delivery.id));
+                store.send_again(id, delivery.id, &form, now).await?;
             }
         }
         for endpoint in store.endpoints(id).await? {
-            store.send_test(id, endpoint.id, None, now).await?;
+            let form = hash(&format!("{} {now}", endpoint.id));
+            store.send_test(id, endpoint.id, &form, now).await?;
         }
     }
     Ok(())

@@ -191,21 +191,21 @@ async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
 
     // And again because somebody wants it, once however often they press the button.
     let (form, now) = (hash("form"), service.state.clock.now());
-    let again = async |site, form| store.send_again(site, first.id, form, now).await.unwrap();
-    assert_eq!(again(SiteId(99), None).await, None);
-    assert_eq!(again(site, Some(&form)).await, Some(true));
+    let again = async |site| store.send_again(site, first.id, &form, now).await.unwrap();
+    assert_eq!(again(SiteId(99)).await, None);
+    assert_eq!(again(site).await, Some(true));
     notify(&service).await;
     let taken_again = receiver.take();
     assert_eq!(taken_again[0].header("webhook-id"), ids[0]);
     assert_eq!(taken_again[0].body, taken[0].body);
-    assert_eq!(again(site, Some(&form)).await, Some(false));
+    assert_eq!(again(site).await, Some(false));
     notify(&service).await;
     assert!(receiver.take().is_empty());
 
     // From a page that the browser has kept for long.
     service.advance(Duration::minutes(11));
     let now = service.state.clock.now();
-    let later = store.send_again(site, first.id, Some(&form), now).await;
+    let later = store.send_again(site, first.id, &form, now).await;
     assert_eq!(later.unwrap(), Some(true));
     notify(&service).await;
     assert_eq!(receiver.take().len(), 1);
@@ -233,13 +233,13 @@ async fn a_dead_endpoint_holds_up_no_other_and_is_switched_off_after_a_day() {
     let shown = endpoint(store.endpoints(site).await.unwrap());
     assert!(shown.off_at.is_some(), "{shown:?}");
     assert_eq!(shown.waiting, 0);
-    let now = service.state.clock.now();
-    let sent = store.send_test(site, dead, None, now).await;
+    let (form, now) = (hash("form"), service.state.clock.now());
+    let sent = store.send_test(site, dead, &form, now).await;
     assert_eq!(sent.unwrap(), None);
 
     receiver.be(Mood::Answers(200));
     store.switch_on_endpoint(site, dead, now).await.unwrap();
-    let sent = store.send_test(site, dead, None, now).await;
+    let sent = store.send_test(site, dead, &form, now).await;
     assert_eq!(sent.unwrap(), Some(true));
     notify(&service).await;
     assert_eq!(events(&receiver), ["test"], "what it missed is given up");
@@ -447,7 +447,7 @@ async fn a_form_that_is_opened_again_later_sends_another_test() {
     let form = hash("a form that the browser has kept");
     let press = async || {
         let (store, now) = (&service.state.store, service.state.clock.now());
-        let sent = store.send_test(service.site(), endpoint, Some(&form), now);
+        let sent = store.send_test(service.site(), endpoint, &form, now);
         sent.await.unwrap()
     };
     assert_eq!(press().await, Some(true));
@@ -563,7 +563,7 @@ async fn what_only_a_newer_version_knows_waits_for_it_and_holds_up_nothing() {
         service.site(),
         service.state.clock.now(),
     );
-    let sent = store.send_test(site, endpoint, None, now).await;
+    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
     assert_eq!(sent.unwrap(), Some(true));
     notify(&service).await;
     assert_eq!(events(&receiver), ["test"]);
@@ -636,7 +636,7 @@ async fn the_example_for_receivers_accepts_only_genuine_messages() {
     service.advance(behind);
     let (site, now) = (service.site(), service.state.clock.now());
     let store = &service.state.store;
-    let sent = store.send_test(site, endpoint, None, now).await;
+    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
     assert_eq!(sent.unwrap(), Some(true));
     notify(&service).await;
     let received = receiver.take().remove(0);

@@ -226,10 +226,10 @@ impl Store {
         &self,
         site: SiteId,
         endpoint: Uuid,
-        form: Option<&FormHash>,
+        form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        let mut answer = self.begin_answer(form, "sent".into(), now).await?;
+        let mut answer = self.begin_answer(Some(form), "sent".into(), now).await?;
         if !answer.is_first {
             return Ok(Some(false));
         }
@@ -256,10 +256,10 @@ impl Store {
         &self,
         site: SiteId,
         delivery: Uuid,
-        form: Option<&FormHash>,
+        form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        let mut answer = self.begin_answer(form, "sent".into(), now).await?;
+        let mut answer = self.begin_answer(Some(form), "sent".into(), now).await?;
         if !answer.is_first {
             return Ok(Some(false));
         }

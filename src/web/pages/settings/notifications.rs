@@ -177,7 +177,7 @@ pub(crate) async fn test(
     let (state, id_text) = (&visit.state, id.to_string());
     let form = once.form(state, &["test", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
-    let sent = state.store.send_test(site, id, Some(&form), now).await?;
+    let sent = state.store.send_test(site, id, &form, now).await?;
     if sent.ok_or(Error::NotFound)? {
         visit
             .audit(AuditAction::TestedEndpoint, Some(id_text))
@@ -234,7 +234,7 @@ pub(crate) async fn again(
     let (state, id_text) = (&visit.state, id.to_string());
     let form = once.form(state, &["again", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
-    let sent = state.store.send_again(site, id, Some(&form), now).await?;
+    let sent = state.store.send_again(site, id, &form, now).await?;
     if sent.ok_or(Error::NotFound)? {
         visit.audit(AuditAction::SentAgain, Some(id_text)).await;
     }
