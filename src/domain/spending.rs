@@ -50,8 +50,6 @@ impl Default for Spending {
 /// others send for the account is not known here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MonthUsage {
-    /// Calls of `CreateInvalidation` for the site that CloudFront accepted.
-    pub site_requests: u64,
     /// Paths and tags of the site that CloudFront accepted.
     pub site_paths: u64,
     /// What its publishes had asked for.

@@ -108,8 +108,7 @@ pub(super) async fn month_usage(
              SELECT $2::int AS id
              UNION
              SELECT site_id FROM settings_in_force WHERE rate_key = $3)
-           SELECT coalesce(sum(requests) FILTER (WHERE site_id = $2), 0)::bigint as "site_requests!",
-                  coalesce(sum(paths) FILTER (WHERE site_id = $2), 0)::bigint as "site_paths!",
+           SELECT coalesce(sum(paths) FILTER (WHERE site_id = $2), 0)::bigint as "site_paths!",
                   coalesce(sum(asked) FILTER (WHERE site_id = $2), 0)::bigint as "site_asked!",
                   coalesce(sum(paths), 0)::bigint as "key_paths!"
            FROM usage
@@ -121,7 +120,6 @@ pub(super) async fn month_usage(
     .fetch_one(connection)
     .await?;
     Ok(MonthUsage {
-        site_requests: row.site_requests.unsigned_abs(),
         site_paths: row.site_paths.unsigned_abs(),
         site_asked: row.site_asked.unsigned_abs(),
         key_paths: row.key_paths.unsigned_abs(),

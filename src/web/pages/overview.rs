@@ -111,7 +111,6 @@ mod tests {
     #[test]
     fn a_meter_of_two_sites_with_one_key() {
         let month = MonthUsage {
-            site_requests: 10,
             site_paths: 1_500,
             site_asked: 9_000,
             key_paths: 2_000,
