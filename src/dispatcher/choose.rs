@@ -162,6 +162,14 @@ impl Look<'_> {
                     .await?
             }
         };
+        let inputs = &self.inputs;
+        if inputs.spending.is_exceeded(&inputs.month, inputs.in_flight)
+            && due.iter().any(|stored| stored.unknown_since.is_none())
+        {
+            // The monthly limit was set since, or lowered: it holds these like what is new.
+            self.dispatcher.store.take_back(inputs.site).await?;
+            return Ok(Next::Moved);
+        }
         let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
         let calls = self.dispatcher.calls.of(self.inputs.site);
         let mut otherwise = Next::Nothing;

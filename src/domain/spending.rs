@@ -100,6 +100,13 @@ impl Spending {
         terms
     }
 
+    /// Whether more is planned than the monthly limit leaves, as after it was lowered.
+    pub fn is_exceeded(&self, month: &MonthUsage, in_flight: InFlight) -> bool {
+        let used = month.site_paths + in_flight.planned;
+        let holds = |limit: MonthlyLimit| limit.then == PastLimit::Hold && used > limit.paths;
+        self.monthly_limit.is_some_and(holds)
+    }
+
     /// How many items are sent unfolded now. What is still in progress counts, so that a
     /// rebuild that arrives in small publishes costs no more than one that arrives at once. A
     /// publish of a few items is never folded because of earlier ones.
@@ -229,6 +236,10 @@ mod tests {
         assert_eq!(left(100, 0), Some(400));
         assert_eq!(left(100, 390), Some(10));
         assert_eq!(left(600, 0), Some(0));
+        let is_exceeded = |stored| spending.is_exceeded(&used(100), planned(stored));
+        assert!(!is_exceeded(400) && is_exceeded(401));
+        let economical = limited(PolicyName::Exact, PastLimit::Economical);
+        assert!(!economical.is_exceeded(&used(100), planned(401)));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_settings;
-use super::transitions::take_back;
 use super::{Result, SiteId, Store, integer};
 use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
@@ -55,10 +54,6 @@ impl Store {
         .rows_affected()
             == 1;
         if saved {
-            if limit.is_some_and(|limit| limit.then == PastLimit::Hold) {
-                // What is stored would be sent whatever the limit is now.
-                take_back(&mut tx, site).await?;
-            }
             announce_settings(&mut tx, site).await?;
             tx.commit().await?;
         }

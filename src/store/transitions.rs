@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Result, SiteId, outbox};
+use super::{Result, SiteId, Store, outbox};
 use crate::domain::advice::SUPERSEDED;
 
 /// The first key of PostgreSQL's advisory locks that make changes of a site's publishes take turns:
@@ -189,23 +189,24 @@ pub(super) async fn supersede(
     move_publishes(connection, site, &back).await
 }
 
-/// Takes back what is planned and certainly was not accepted, other than what is searched for an
-/// item at fault: its publishes are planned again.
-pub(super) async fn take_back(connection: &mut PgConnection, site: SiteId) -> Result<()> {
-    let planned = sqlx::query_scalar!(
-        "SELECT id FROM invalidation
-         WHERE site_id = $1 AND status = 'Queued' AND unknown_since IS NULL
-           AND lease_token IS NULL AND search IS NULL
-         ORDER BY id FOR UPDATE",
-        site.0,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    if planned.is_empty() {
-        return Ok(());
+impl Store {
+    /// Takes back what of a site is planned and certainly was not accepted: its publishes are
+    /// planned again.
+    pub async fn take_back(&self, site: SiteId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        hold_settings(&mut tx, site).await?;
+        let planned = sqlx::query_scalar!(
+            "SELECT id FROM invalidation
+             WHERE site_id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
+             ORDER BY id FOR UPDATE",
+            site.0,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        lock_publishes(&mut tx, site).await?;
+        plan_again(&mut tx, &planned).await?;
+        Ok(tx.commit().await?)
     }
-    lock_publishes(connection, site).await?;
-    plan_again(connection, &planned).await
 }
 
 /// Lets what these invalidations cover be planned again, and deletes those that were certainly

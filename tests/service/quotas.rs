@@ -152,6 +152,30 @@ async fn a_monthly_limit_holds_what_was_planned_before_and_is_not_sent_yet() {
 }
 
 #[tokio::test]
+async fn a_monthly_limit_holds_what_is_searched_for_an_item_at_fault() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "1"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    let refusal = json!({ "kind": "error", "code": "MalformedInput", "status": 400 });
+    let fault = json!({ "operation": "create", "at_least": 2, "fault": refusal });
+    service.sandbox.fault(fault).await;
+    let id = service.publish_pages("a", 0..5).await;
+    service.run().await;
+    service.allow(limit(3, PastLimit::Hold)).await;
+    for _ in 0..6 {
+        service.pass(30).await;
+    }
+    assert!(service.sent().await.is_empty());
+    assert_eq!(service.state_of(&id).await, "queued");
+
+    service.allow(Spending::default()).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    assert_eq!(service.month().await.site_paths, 5);
+}
+
+#[tokio::test]
 async fn what_fits_a_monthly_limit_and_waits_for_room_says_nothing_of_the_limit() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "3")]).await;
     service.sandbox.never_complete().await;
