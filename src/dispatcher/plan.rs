@@ -79,8 +79,10 @@ impl Look<'_> {
                     ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
                 }));
             }
-            let asked: Usage = waiting.iter().map(|w| Usage::of(&w.items)).sum();
-            return Ok(Err(self.no_room_for(asked, room, limited_until)));
+            let unlimited = waiting.iter().filter(|w| wanted.may_take(w.items.len()));
+            let needs = unlimited.map(|w| Usage::of(&w.items));
+            let most = needs.fold(Usage::default(), Usage::at_least);
+            return Ok(Err(self.no_room_for(most, room, limited_until)));
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();
@@ -90,19 +92,19 @@ impl Look<'_> {
         Ok(Ok(Next::call(claim)))
     }
 
-    /// These items wait until there may be room for them.
-    fn no_room_for(&self, asked: Usage, room: Room, limited_until: Option<OffsetDateTime>) -> Wait {
+    /// Publishes wait until there may be room for them. None needs more of a kind than `most`.
+    fn no_room_for(&self, most: Usage, room: Room, limited_until: Option<OffsetDateTime>) -> Wait {
         let inputs = &self.inputs;
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
         let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
         // A kind that waits for its quota must not wait for the other kind's rate as well: a
         // completion makes room for it. Nor does one rate wait for the other.
-        let short = asked.only(|kind| full_at(kind).is_none() && room.items[kind] == 0);
-        let (why, until) = match asked.kinds().filter_map(full_at).min() {
+        let short = most.only(|kind| full_at(kind).is_none() && room.items[kind] < most[kind]);
+        let (why, until) = match most.kinds().filter_map(full_at).min() {
             Some(full) if short == Usage::default() => (WaitReason::Rate, full),
             Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),
-            None => (WaitReason::Quota, inputs.ask_again_at(asked, now)),
+            None => (WaitReason::Quota, inputs.ask_again_at(most, now)),
         };
         Wait {
             limited_until,

@@ -100,6 +100,11 @@ impl Usage {
         Self::each(|kind| self[kind].min(most[kind]))
     }
 
+    /// No less of each kind than `least`.
+    pub fn at_least(self, least: Self) -> Self {
+        Self::each(|kind| self[kind].max(least[kind]))
+    }
+
     pub const fn total(self) -> u64 {
         self.files as u64 + self.wildcards as u64
     }

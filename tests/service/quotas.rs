@@ -253,6 +253,24 @@ async fn publishes_that_wait_for_a_wildcard_each_hold_back_no_page() {
 }
 
 #[tokio::test]
+async fn what_there_is_some_room_for_and_not_enough_waits_for_the_quota() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_FILES_IN_PROGRESS", "4"),
+        ("CLOUDFRONT_WILDCARDS_PER_SECOND", "0.01"),
+    ])
+    .await;
+    service.sandbox.never_complete().await;
+    let first = ["/1", "/2", "/3", "/first/*"].map(String::from);
+    service.publish_paths(first).await;
+    service.run().await;
+    let second = ["/4", "/5", "/second/*"].map(String::from);
+    let id = service.publish_paths(second).await;
+    service.run().await;
+    let held = service.api.get_publish(&id).await;
+    assert_eq!(held["waiting_for"], "quota", "a completion makes room");
+}
+
+#[tokio::test]
 async fn past_a_monthly_limit_exact_may_become_economical() {
     let service = Stepped::start().await;
     service.allow(limit(10, PastLimit::Economical)).await;
