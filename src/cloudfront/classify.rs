@@ -9,6 +9,7 @@ use aws_sdk_cloudfront::{
     operation::RequestId,
     types,
 };
+use time::OffsetDateTime;
 
 use crate::domain::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
 
@@ -16,6 +17,7 @@ use crate::domain::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
 pub(super) struct Answer {
     request_id: Option<String>,
     invalidation: Option<(InvalidationId, bool)>,
+    created_at: Option<OffsetDateTime>,
 }
 
 impl Answer {
@@ -29,6 +31,10 @@ impl Answer {
                 let id = invalidation.id().parse().ok()?;
                 Some((id, invalidation.status() == "Completed"))
             }),
+            created_at: invalidation.and_then(|invalidation| {
+                let nanos = invalidation.create_time().as_nanos();
+                OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+            }),
         }
     }
 
@@ -37,6 +43,7 @@ impl Answer {
             Some((id, completed)) => CreateOutcome::Accepted {
                 id,
                 completed,
+                created_at: self.created_at,
                 request_id: self.request_id,
             },
             None => CreateOutcome::Unknown(self.without_invalidation()),

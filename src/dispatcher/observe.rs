@@ -54,7 +54,7 @@ impl Dispatcher {
         &self,
         claim: &SendClaim,
         after: &AfterCreate,
-        now: OffsetDateTime,
+        accepted_at: OffsetDateTime,
     ) -> Covered {
         let covered = self.covered(claim.inputs.site, claim.stored.id).await;
         let status = match after {
@@ -74,8 +74,9 @@ impl Dispatcher {
                 // A publish that several invalidations cover is counted with the last to be
                 // accepted.
                 for publish in &covered.publishes {
-                    if publish.submitted_at == Some(now) {
-                        self.metrics.publish_submitted(now - publish.received_at);
+                    if publish.submitted_at == Some(accepted_at) {
+                        self.metrics
+                            .publish_submitted(accepted_at - publish.received_at);
                     }
                 }
             }

@@ -87,6 +87,7 @@ impl Dispatcher {
             .cloudfront_request(Operation::CreateInvalidation, outcome.into_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
+        let accepted_at = outcome.accepted_at(stored.unknown_since, now);
         let verdict = after_create(
             outcome,
             &Sent {
@@ -114,6 +115,7 @@ impl Dispatcher {
                 settings.advise(error, operation).fix
             }),
             ids: (0..pieces).map(|_| self.clock.id()).collect(),
+            accepted_at,
             verdict,
         };
         let recorded = self
@@ -124,7 +126,7 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let covered = self.observe_send(&claim, after, now).await;
+                let covered = self.observe_send(&claim, after, accepted_at).await;
                 let span_id = trace.as_ref().map(TraceParent::span_id);
                 log(&claim, after, request_id.as_deref(), span_id, &covered);
             }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
+use time::OffsetDateTime;
 
 use super::{DistributionId, InvalidationId};
 
@@ -198,6 +199,8 @@ pub enum CreateOutcome {
         id: InvalidationId,
         /// Whether CloudFront already says `Completed`.
         completed: bool,
+        /// When it accepted it, by its own clock.
+        created_at: Option<OffsetDateTime>,
         request_id: Option<String>,
     },
     /// The caller reference was used before: an earlier attempt was accepted, but its id is not
@@ -231,6 +234,25 @@ impl CreateOutcome {
             | Self::BatchTooLarge(error)
             | Self::NotSent(error)
             | Self::Unknown(error) => Some(error),
+        }
+    }
+
+    /// When CloudFront accepted the batch, if it did: now, or at an earlier attempt, of which the
+    /// first began at `unknown_since`. Which one it was, CloudFront's own time tells.
+    pub fn accepted_at(
+        &self,
+        unknown_since: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> OffsetDateTime {
+        match (self, unknown_since) {
+            (
+                Self::Accepted {
+                    created_at: Some(at),
+                    ..
+                },
+                Some(since),
+            ) => (*at).clamp(since.min(now), now),
+            _ => now,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct SendRecord {
     pub fix: Option<String>,
     /// Identifiers for the pieces, should it be split.
     pub ids: Vec<Uuid>,
+    /// When CloudFront accepted it, if it did.
+    pub accepted_at: OffsetDateTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl Store {
             tx: &mut tx,
             claim,
             fix: record.fix.as_deref(),
+            accepted_at: record.accepted_at,
             now,
         };
         let recorded = recording.record(record, limits).await?;
@@ -72,6 +75,7 @@ struct Recording<'a> {
     tx: &'a mut PgConnection,
     claim: &'a SendClaim,
     fix: Option<&'a str>,
+    accepted_at: OffsetDateTime,
     now: OffsetDateTime,
 }
 
@@ -225,9 +229,9 @@ impl Recording<'_> {
         let (claim, now) = (self.claim, self.now);
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, unknown_since = NULL, throttled = 0, cloudfront_id = $4,
-                                     submitted_at = $5::timestamptz, next_at = $6,
+                                     submitted_at = $9, next_at = $6,
                                      unanswered_since = CASE WHEN $3 = 'Unconfirmed' THEN unanswered_since END,
-                                     ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
+                                     ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5::timestamptz END,
                                      error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND (status = 'Queued' OR set_aside)",
             claim.stored.id,
@@ -238,6 +242,7 @@ impl Recording<'_> {
             next_poll,
             error.map(|error| serde_json::json!(error)),
             error.and(self.fix),
+            self.accepted_at,
         )
         .execute(&mut *self.tx)
         .await?;

@@ -372,6 +372,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         },
         fix: None,
         ids: Vec::new(),
+        accepted_at: later,
     };
     let recorded = store.record_send(&claim, &refused, &limits, later).await;
     assert_eq!(recorded.unwrap(), Recorded::Ours);
@@ -427,6 +428,7 @@ async fn a_removal_and_the_record_of_a_call_that_was_set_aside_wait_in_no_circle
         },
         fix: None,
         ids: Vec::new(),
+        accepted_at: now,
     };
     let recording =
         tokio::spawn(async move { store.record_send(&claim, &accepted, &limits, now).await });

@@ -164,6 +164,34 @@ async fn a_page_is_as_old_as_its_own_answer_says_however_long_another_takes() {
     assert_eq!(publish["edge"][1]["state"], "fresh", "{publish:#}");
 }
 
+/// A reader fetched the page after the call whose answer was lost, and before it was repeated.
+#[tokio::test]
+async fn a_copy_is_fresh_since_the_attempt_that_cloudfront_accepted() {
+    let service = Stepped::start_with(PRIVATE).await;
+    let clock = service.state.clock.clone();
+    let copied_at = clock.now() + time::Duration::seconds(30);
+    let hit = move || {
+        let age = (clock.now() - copied_at).whole_seconds().to_string();
+        let headers = [("x-cache", "Hit from cloudfront".to_owned()), ("age", age)];
+        async move { headers }
+    };
+    let edge = axum::Router::new().route("/about", get(hit));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, edge).await });
+    service.set_public_address(&address).await;
+
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.spoil_answer(&lost).await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(40).await;
+    service.run_until_ended(&id).await;
+    service.edge.run_due().await.unwrap();
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(service.sandbox.accepted().await.len(), 1);
+    assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");
+}
+
 #[tokio::test]
 async fn each_cause_is_found_and_reported() {
     let service = service().await;

@@ -1,5 +1,6 @@
 //! Each way a call can end.
 
+use time::macros::datetime;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -11,6 +12,7 @@ async fn an_accepted_invalidation_has_its_id() {
         let accepted = CreateOutcome::Accepted {
             id: "I2J0I21PCUYOIK".parse().unwrap(),
             completed,
+            created_at: Some(datetime!(2026-11-23 12:00 UTC)),
             request_id: Some("7f9b2c1e".into()),
         };
         assert_eq!(create(invalidation(201, state)).await, accepted);

@@ -27,6 +27,7 @@ fn accepted() -> TestReport {
     created(&CreateOutcome::Accepted {
         id: "I2J0I21PCUYOIK".parse().unwrap(),
         completed: false,
+        created_at: None,
         request_id: None,
     })
 }
