@@ -4,7 +4,7 @@
 //! A bucket holds one second's worth, since CloudFront may refuse more than that at once; so what
 //! is planned is cut to it ([`Limits::quota`]). A batch that was stored under another rate, and is
 //! larger, has to go as it is: it goes when the bucket is full, and leaves it below zero, so that
-//! what follows waits for both.
+//! what follows waits for both; for a rate that is only believed, no longer than a belief holds.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
