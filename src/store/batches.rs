@@ -275,7 +275,7 @@ impl Store {
     pub(super) async fn search(&self, search: Uuid) -> Result<Search> {
         let row = sqlx::query!(
             r#"SELECT count(*) FILTER (WHERE status = 'Failed') as "refused!",
-                      count(*) FILTER (WHERE status = 'Failed' AND cardinality(items) = 1) as "alone!",
+                      count(*) FILTER (WHERE status = 'Failed' AND item_count = 1) as "alone!",
                       count(*) FILTER (WHERE status NOT IN ('Queued', 'Failed')) as "accepted!"
                FROM invalidation WHERE search = $1"#,
             search,

@@ -84,10 +84,10 @@ impl Store {
         Ok(sqlx::query_as!(
             Underway,
             r#"SELECT coalesce(sum(items), 0)::bigint as "items!", min(since) as oldest FROM (
-                 SELECT cardinality(items) AS items, received_at AS since FROM publish
+                 SELECT files + wildcards AS items, received_at AS since FROM publish
                  WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
                  UNION ALL
-                 SELECT cardinality(items), created_at FROM invalidation
+                 SELECT item_count, created_at FROM invalidation
                  WHERE site_id = $1 AND ended_at IS NULL AND status = 'Queued') waiting"#,
             site.0,
         )

@@ -35,7 +35,7 @@ impl Store {
         let distributions = self.believed(None, limits, now).await?;
         let mut connection = self.pool.acquire().await?;
         let queue = sqlx::query!(
-            r#"SELECT coalesce(sum(cardinality(items)), 0) as "items!", min(received_at) as oldest
+            r#"SELECT coalesce(sum(files + wildcards), 0) as "items!", min(received_at) as oldest
                FROM publish
                WHERE ended_at IS NULL AND submitted_at IS NULL
                  AND site_id NOT IN (SELECT id FROM site WHERE removed_at IS NOT NULL)"#

@@ -107,7 +107,7 @@ pub(super) async fn count_usage(
 ) -> Result<()> {
     let site = sqlx::query_scalar!(
         "INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
-         SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date, site_id, $2, 1, cardinality(items), asked
+         SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date, site_id, $2, 1, item_count, asked
          FROM invalidation WHERE id = $1
          ON CONFLICT (month, site_id, access_key_id) DO UPDATE SET
            requests = usage.requests + 1, paths = usage.paths + EXCLUDED.paths, asked = usage.asked + EXCLUDED.asked
