@@ -325,6 +325,8 @@
       if (search) event.preventDefault();
       search?.focus();
     } else if (key === "Enter" && chord) {
+      // In a field, Chromium would press it once more.
+      event.preventDefault();
       target.form?.querySelector("button.btn:not(.danger,[data-cancel])")?.click();
     } else if (key === "Escape") {
       const menu = one("details.site[open]");

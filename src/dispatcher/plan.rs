@@ -15,7 +15,8 @@ impl Look<'_> {
         let terms = inputs
             .spending
             .terms(&inputs.month, inputs.in_flight, &limits.prices);
-        let wanted = Wanted { terms, room };
+        let quota = limits.quota();
+        let wanted = Wanted { terms, room, quota };
         if let Some(kind) = wanted.only_kind() {
             let waits = store.waits_with(self.connection, inputs.site, kind);
             match waits.await? {
@@ -59,7 +60,7 @@ impl Look<'_> {
             let plan = plan(&PlanInput {
                 waiting: &waiting,
                 room,
-                quota: limits.quota(),
+                quota,
                 terms,
                 known_paths: &known_paths,
                 overdue: may_fold

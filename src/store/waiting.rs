@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::slice;
 
+use sqlx::{FromRow, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -75,6 +76,56 @@ impl Read {
     }
 }
 
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    items: Vec<String>,
+    /// How many publishes the page has, those beyond its bytes included.
+    found: i64,
+    /// Whether any invalidation covers some of it.
+    is_begun: bool,
+}
+
+/// The publishes that wait after this one: those that hold items of only this kind, and no more of
+/// them than the budget allows. Each is a statement of its own, so that each has its index.
+fn page_of(
+    site: SiteId,
+    after: Uuid,
+    most: usize,
+    only: Option<Kind>,
+    budget: Option<i64>,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "SELECT id, items, found,
+                EXISTS (SELECT FROM coverage c WHERE c.site_id = ",
+    );
+    query.push_bind(site.0).push(
+        " AND c.publish_id = id) AS is_begun
+         FROM (
+           SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
+           FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
+                 WHERE site_id = ",
+    );
+    query.push_bind(site.0);
+    query.push(" AND NOT planned AND ended_at IS NULL AND id > ");
+    query.push_bind(after);
+    match only {
+        Some(Kind::Files) => query.push(" AND files > 0 AND wildcards = 0"),
+        Some(Kind::Wildcards) => query.push(" AND wildcards > 0 AND files = 0"),
+        None => &mut query,
+    };
+    if let Some(budget) = budget {
+        query.push(" AND files + wildcards <= ").push_bind(budget);
+    }
+    query
+        .push(" ORDER BY id LIMIT ")
+        .push_bind(i64::try_from(most).unwrap_or_default())
+        .push(") page) sized WHERE before < ")
+        .push_bind(PAGE_BYTES)
+        .push(" ORDER BY id");
+    query
+}
+
 impl Store {
     /// What is left of a site's publishes that wait to be planned, oldest first: at least as many
     /// as are wanted, if there are that many and one plan can use them. Where the first ones are
@@ -88,7 +139,8 @@ impl Store {
     ) -> Result<Vec<Waiting>> {
         let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
-        let mut seen = Usage::default();
+        // Of what may go, each item once; and of what waits for a kind that is full.
+        let (mut seen, mut held) = (Usage::default(), Usage::default());
         let mut read = Read::default();
         let mut after = Uuid::nil();
         // Behind the front of the queue, only what may go is read.
@@ -96,26 +148,10 @@ impl Store {
         let (mut only, mut budget): (Option<Kind>, Option<i64>) = (None, None);
         loop {
             let page = read.next_page();
-            let rows = sqlx::query!(
-                r#"SELECT id, items, found as "found!",
-                          EXISTS (SELECT FROM coverage c WHERE c.site_id = $1 AND c.publish_id = id) as "is_begun!"
-                   FROM (
-                     SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
-                     FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
-                           WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2
-                             AND ($5::boolean IS NULL OR CASE WHEN $5 THEN wildcards > 0 ELSE files > 0 END)
-                             AND ($6::bigint IS NULL OR files + wildcards <= $6)
-                           ORDER BY id LIMIT $3) page) sized
-                   WHERE before < $4 ORDER BY id"#,
-                site.0,
-                after,
-                i64::try_from(page).unwrap_or_default(),
-                PAGE_BYTES,
-                only.map(|kind| kind == Kind::Wildcards),
-                budget,
-            )
-            .fetch_all(&mut *connection)
-            .await?;
+            let rows = page_of(site, after, page, only, budget)
+                .build_query_as::<Row>()
+                .fetch_all(&mut *connection)
+                .await?;
             let is_last = rows.last().is_none_or(|last| {
                 let all_read = usize::try_from(last.found).is_ok_and(|found| found == rows.len());
                 all_read && rows.len() < page
@@ -137,9 +173,11 @@ impl Store {
             }
             for publish in publishes {
                 let asked = &publish.items;
-                let may_go =
-                    wanted.may_take(asked.len()) && wanted.has_room_for(Usage::of(asked), seen);
-                if may_go && !wanted.is_enough(seen) {
+                let (need, may_take) = (Usage::of(asked), wanted.may_take(asked.len()));
+                let has_room = wanted.has_room_for(need, seen);
+                if may_take && !has_room {
+                    held = held + need;
+                } else if may_take && !wanted.is_enough(seen) {
                     for item in asked {
                         if different.insert(item.clone()) {
                             seen = seen + Usage::of(slice::from_ref(item));
@@ -151,10 +189,11 @@ impl Store {
             if is_last || wanted.is_enough(seen) {
                 return Ok(waiting);
             }
-            if read.is_full() {
+            let missing = wanted.only_missing(seen);
+            if read.is_full() || !is_behind && wanted.has_quota_of_other(missing, held) {
                 // Where anything of the front is small enough for the budget, that goes first.
                 let is_any_small = seen != Usage::default();
-                only = wanted.only_missing(seen);
+                only = missing;
                 budget = wanted.most_items().filter(|_| !is_any_small);
                 if is_behind || only.is_none() && budget.is_none() {
                     return Ok(waiting);

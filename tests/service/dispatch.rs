@@ -27,6 +27,7 @@ pub(crate) fn all() -> Wanted {
     Wanted {
         terms: any_number(Policy::Everything),
         room: Room::default(),
+        quota: Room::default(),
     }
 }
 

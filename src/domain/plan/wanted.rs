@@ -8,6 +8,8 @@ use crate::domain::{Kind, Room, Usage};
 pub struct Wanted {
     pub terms: Terms,
     pub room: Room,
+    /// What there is room for while nothing is in progress.
+    pub quota: Room,
 }
 
 impl Wanted {
@@ -23,6 +25,13 @@ impl Wanted {
         let mut kinds = self.room.items.less(different).kinds();
         let kind = kinds.next().filter(|_| kinds.next().is_none());
         kind.filter(|_| self.terms.policy == Policy::Exact)
+    }
+
+    /// Whether as much waits for the kind that is not `missing` as may go once it has room. Whatever
+    /// else waits for it is not next, and no more of that has to be read.
+    pub fn has_quota_of_other(&self, missing: Option<Kind>, held: Usage) -> bool {
+        let is_full = |kind: &Kind| held[*kind] >= self.quota.items[*kind];
+        missing.is_some_and(|missing| held.kinds().any(|kind| kind != missing && is_full(&kind)))
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
