@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    DistributionId, Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason,
+    DistributionId, Limits, MonthlyLimit, PastLimit, Policy, PolicyName, Room, Spending, Terms,
+    WaitReason, Wanted,
 };
 use skycms_cdn::store::Wait;
 use time::OffsetDateTime;
@@ -653,6 +654,36 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
     for id in ids {
         assert_eq!(service.run_until_ended(&id).await["state"], "completed");
     }
+}
+
+/// Of publishes that wait for a wildcard each, no more than a quota's worth is next.
+#[tokio::test]
+async fn no_more_is_read_of_what_waits_for_a_full_kind_than_may_be_next() {
+    let service = Stepped::start().await;
+    for n in 0..700 {
+        service
+            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
+            .await;
+    }
+    let page = service.publish_paths(["/about".to_owned()]).await;
+    let (mut room, quota) = (Room::default(), Room::default());
+    room.items.wildcards = 0;
+    let terms = Terms {
+        policy: Policy::Exact,
+        ..all().terms
+    };
+    let store = &service.state.store;
+    let read = store
+        .waiting(
+            &mut store.connect().await.unwrap(),
+            service.site(),
+            &DISTRIBUTION.parse::<DistributionId>().unwrap(),
+            Wanted { terms, room, quota },
+        )
+        .await
+        .unwrap();
+    assert!(read.len() < 600, "{}", read.len());
+    assert_eq!(read.last().unwrap().publish.to_string(), page);
 }
 
 #[tokio::test]
