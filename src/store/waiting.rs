@@ -139,7 +139,7 @@ impl Store {
     ) -> Result<Vec<Waiting>> {
         let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
-        // Of what may go, each item once; and of what waits for a kind that is full.
+        // Of what may go, each item once; and of what there is no room for.
         let (mut seen, mut held) = (Usage::default(), Usage::default());
         let mut read = Read::default();
         let mut after = Uuid::nil();
@@ -189,11 +189,10 @@ impl Store {
             if is_last || wanted.is_enough(seen) {
                 return Ok(waiting);
             }
-            let missing = wanted.only_missing(seen);
-            if read.is_full() || !is_behind && wanted.has_quota_of_other(missing, held) {
+            if read.is_full() || !is_behind && wanted.has_quota_of_wildcards(held) {
                 // Where anything of the front is small enough for the budget, that goes first.
                 let is_any_small = seen != Usage::default();
-                only = missing;
+                only = wanted.only_missing(seen);
                 budget = wanted.most_items().filter(|_| !is_any_small);
                 if is_behind || only.is_none() && budget.is_none() {
                     return Ok(waiting);

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
     DistributionId, Limits, MonthlyLimit, PastLimit, Policy, PolicyName, Room, Spending, Terms,
-    WaitReason, Wanted,
+    WaitReason, Waiting, Wanted,
 };
 use skycms_cdn::store::Wait;
 use time::OffsetDateTime;
@@ -666,14 +666,46 @@ async fn no_more_is_read_of_what_waits_for_a_full_kind_than_may_be_next() {
             .await;
     }
     let page = service.publish_paths(["/about".to_owned()]).await;
+    let read = read_with(&service, 3_000, 0).await;
+    assert!(read.len() < 600, "{}", read.len());
+    assert_eq!(read.last().unwrap().publish.to_string(), page);
+}
+
+/// However much it is: by itself, it would be paid for.
+#[tokio::test]
+async fn all_pages_that_go_along_with_a_wildcard_are_read() {
+    let service = Stepped::start().await;
+    for n in 0..12 {
+        service
+            .publish_paths((0..400).map(|page| format!("/all/{n}/{page}")))
+            .await;
+    }
+    service.publish_paths(["/all/*".to_owned()]).await;
+    assert_eq!(read_with(&service, 0, 15).await.len(), 13);
+}
+
+#[tokio::test]
+async fn all_wildcards_that_go_along_with_another_are_read() {
+    let service = Stepped::start().await;
+    service.publish_paths(["/all/*".to_owned()]).await;
+    for n in 0..600 {
+        service
+            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
+            .await;
+    }
+    assert_eq!(read_with(&service, 3_000, 1).await.len(), 601);
+}
+
+/// What is read of the queue where there is room for this many.
+async fn read_with(service: &Stepped, files: u32, wildcards: u32) -> Vec<Waiting> {
     let (mut room, quota) = (Room::default(), Room::default());
-    room.items.wildcards = 0;
+    (room.items.files, room.items.wildcards) = (files, wildcards);
     let terms = Terms {
         policy: Policy::Exact,
         ..all().terms
     };
     let store = &service.state.store;
-    let read = store
+    store
         .waiting(
             &mut store.connect().await.unwrap(),
             service.site(),
@@ -681,9 +713,7 @@ async fn no_more_is_read_of_what_waits_for_a_full_kind_than_may_be_next() {
             Wanted { terms, room, quota },
         )
         .await
-        .unwrap();
-    assert!(read.len() < 600, "{}", read.len());
-    assert_eq!(read.last().unwrap().publish.to_string(), page);
+        .unwrap()
 }
 
 #[tokio::test]

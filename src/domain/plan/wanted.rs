@@ -27,11 +27,12 @@ impl Wanted {
         kind.filter(|_| self.terms.policy == Policy::Exact)
     }
 
-    /// Whether as much waits for the kind that is not `missing` as may go once it has room. Whatever
-    /// else waits for it is not next, and no more of that has to be read.
-    pub fn has_quota_of_other(&self, missing: Option<Kind>, held: Usage) -> bool {
-        let is_full = |kind: &Kind| held[*kind] >= self.quota.items[*kind];
-        missing.is_some_and(|missing| held.kinds().any(|kind| kind != missing && is_full(&kind)))
+    /// Whether as many wildcards wait as may go once there is room, while there is none: whatever
+    /// else needs one is not next, and no more of that has to be read. Where a wildcard may go, all
+    /// that waits is read: what it covers goes along, however much of it there is.
+    pub fn has_quota_of_wildcards(&self, held: Usage) -> bool {
+        let quota = self.quota.items.wildcards.max(1);
+        self.only_missing(Usage::default()) == Some(Kind::Files) && held.wildcards >= quota
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
