@@ -17,14 +17,14 @@ pub(super) async fn insert(
 ) -> sqlx::Result<Vec<Acceptance>> {
     let stored = match publishes {
         [publish] => insert_one(connection, publish).await,
-        _ => insert_new(connection, publishes).await,
+        _ => insert_all(connection, publishes).await,
     };
     match stored {
         Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
         Err(error) if !is_repeat(&error) => return Err(error),
         Err(_) => {}
     }
-    let stored = insert_unknown(connection, publishes).await?;
+    let stored = insert_missing(connection, publishes).await?;
     let mut outcomes = Vec::with_capacity(publishes.len());
     for publish in publishes {
         outcomes.push(if stored.contains(&publish.id) {
@@ -55,7 +55,7 @@ impl NewPublish {
     }
 }
 
-/// Stores a lone publish, as most are, without what [`insert_new`] prepares for many.
+/// Stores a lone publish, as most are, without what [`insert_all`] prepares for many.
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let usage = Usage::of(&publish.items);
@@ -119,13 +119,13 @@ macro_rules! insert_many {
 
 /// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
 /// looked for.
-async fn insert_new(connection: &mut PgConnection, publishes: &[&NewPublish]) -> sqlx::Result<()> {
+async fn insert_all(connection: &mut PgConnection, publishes: &[&NewPublish]) -> sqlx::Result<()> {
     insert_many!(publishes, "").execute(connection).await?;
     Ok(())
 }
 
 /// Stores those that are new, and returns their identifiers.
-async fn insert_unknown(
+async fn insert_missing(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
 ) -> sqlx::Result<HashSet<Uuid>> {
