@@ -31,13 +31,11 @@ impl Dispatcher {
     }
 
     async fn poll(&self, claim: PollClaim) -> Ended {
-        let settings = match &claim.settings {
-            Ok(settings) => settings.as_ref(),
-            Err(_) => None,
-        };
+        let settings = claim.readable_settings();
+        let (distribution, id) = (&claim.distribution, &claim.cloudfront_id);
         let outcome = match &claim.settings {
             Ok(Some(settings)) => tokio::select! {
-                outcome = self.cloudfront.get_invalidation(settings, &claim.distribution, &claim.id) => outcome,
+                outcome = self.cloudfront.get_invalidation(settings, distribution, id) => outcome,
                 () = self.give_up.cancelled() => GetOutcome::TryLater(AwsError::stopped()),
             },
             Ok(None) => GetOutcome::SettingsRejected(AwsError::no_settings()),
@@ -82,7 +80,7 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, covered: &
     let publish = publishes(covered);
     let trace_id = traces(covered);
     let invalidation = claim.invalidation;
-    let cloudfront_id = claim.id.as_str();
+    let cloudfront_id = claim.cloudfront_id.as_str();
     let distribution = claim.distribution.as_str();
     let (code, error) = code_and_message(after.error());
     match after {

@@ -31,7 +31,7 @@ pub struct PollClaim {
     pub invalidation: Uuid,
     pub site: SiteId,
     pub distribution: DistributionId,
-    pub id: InvalidationId,
+    pub cloudfront_id: InvalidationId,
     pub submitted_at: OffsetDateTime,
     /// Since when questions about it have had no usable answer.
     pub unanswered_since: Option<OffsetDateTime>,
@@ -43,11 +43,16 @@ pub struct PollClaim {
 }
 
 impl PollClaim {
+    /// The site's settings in force, if it has any and they can be read.
+    pub fn readable_settings(&self) -> Option<&Settings> {
+        self.settings.as_ref().ok().and_then(Option::as_ref)
+    }
+
     /// Whether the settings in force are for its distribution, so that the answer says something
     /// about them.
     pub fn is_of_settings_in_force(&self) -> bool {
-        let settings = self.settings.as_ref().ok().and_then(Option::as_ref);
-        settings.is_some_and(|settings| settings.distribution_id == self.distribution)
+        self.readable_settings()
+            .is_some_and(|settings| settings.distribution_id == self.distribution)
     }
 }
 
@@ -83,7 +88,7 @@ impl Store {
         for row in rows {
             let site = SiteId(row.site_id);
             let names = (row.distribution_id.parse(), row.cloudfront_id.parse());
-            let (Ok(distribution), Ok(id)) = names else {
+            let (Ok(distribution), Ok(cloudfront_id)) = names else {
                 // Replicas of the version that wrote it can ask.
                 tracing::error!(%site, invalidation = %row.id, row.distribution_id, row.cloudfront_id,
                     "an ID of a form that this version does not know: it is not asked about");
@@ -109,7 +114,7 @@ impl Store {
                 invalidation: row.id,
                 site,
                 distribution,
-                id,
+                cloudfront_id,
                 submitted_at: row.submitted_at,
                 unanswered_since: row.unanswered_since,
                 is_paused: row.is_paused.unwrap_or_default(),
@@ -147,7 +152,7 @@ impl Store {
         let ended = next_at.is_none();
         let mut tx = self.begin().await?;
         if ended {
-            make_room(&mut tx, &claim.distribution, now).await?;
+            wake_sites(&mut tx, &claim.distribution, now).await?;
         }
         if let Some(denied) = denies(after)
             && claim.is_of_settings_in_force()
@@ -255,8 +260,9 @@ impl Store {
     }
 }
 
-/// Something has ended, so there may be room: sites that wait for it are looked at.
-async fn make_room(
+/// Notes that something has ended, so that there may be room, and lets the sites that wait for it be
+/// looked at.
+async fn wake_sites(
     connection: &mut PgConnection,
     distribution: &DistributionId,
     now: OffsetDateTime,
@@ -278,8 +284,8 @@ async fn make_room(
     Ok(())
 }
 
-/// The same for stored invalidations. They are locked after those that ended, oldest first, in the
-/// order that moving a site's settings uses as well.
+/// The same for stored invalidations that wait for it. They are locked after those that ended, oldest
+/// first, in the order that moving a site's settings uses as well.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,
