@@ -65,8 +65,9 @@ impl Calls {
 }
 
 impl Dispatcher {
-    /// What a claim for the site goes by; none: its settings cannot be read, so it is paused.
-    async fn inputs(
+    /// What a claim for the site goes by; none: it has no settings, or they cannot be read, for which
+    /// it is paused.
+    async fn inputs_or_pause(
         &self,
         connection: &mut Connection,
         site: SiteId,
@@ -101,7 +102,7 @@ impl Dispatcher {
         let connection = &mut self.store.connect().await?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let Some(inputs) = self.inputs(connection, site, now).await? else {
+            let Some(inputs) = self.inputs_or_pause(connection, site, now).await? else {
                 return Ok(Next::Nothing);
             };
             if inputs.resume_at.is_some_and(|at| at > now) {
@@ -136,7 +137,7 @@ impl Dispatcher {
                 None => look.choose().await?,
             };
             match next {
-                Next::Moved => {
+                Next::Stale => {
                     tracing::debug!(%site, "something changed while the claim was prepared; reading again");
                 }
                 next => {
@@ -147,7 +148,7 @@ impl Dispatcher {
                 }
             }
         }
-        Ok(Next::Moved)
+        Ok(Next::Stale)
     }
 }
 
@@ -168,7 +169,7 @@ impl Look<'_> {
         {
             // The monthly limit was set since, or lowered: it holds these like what is new.
             self.dispatcher.store.take_back(inputs.site).await?;
-            return Ok(Next::Moved);
+            return Ok(Next::Stale);
         }
         let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
         let calls = self.dispatcher.calls.of(self.inputs.site);
@@ -179,7 +180,7 @@ impl Look<'_> {
                 Candidate::Trouble => self.choose_stored(&trouble).await?,
                 Candidate::OtherKind => self.choose_other_kind(&due).await?,
                 Candidate::New => match self.choose_new().await? {
-                    next @ (Next::Moved | Next::Call(_)) => Some(next),
+                    next @ (Next::Stale | Next::Call(_)) => Some(next),
                     next => {
                         otherwise = next;
                         None
@@ -215,7 +216,7 @@ impl Look<'_> {
                     .hold_stored(self.connection, inputs, stored, why, until, now)
                     .await?;
                 if !held {
-                    return Ok(Some(Next::Moved));
+                    return Ok(Some(Next::Stale));
                 }
                 continue;
             }

@@ -23,13 +23,13 @@ pub(super) enum Next {
     /// Another call to its distribution is under way.
     Taken,
     /// Something has changed since it was read: it has to be read again.
-    Moved,
+    Stale,
 }
 
 impl Next {
     /// What comes of claiming; none: something has changed.
     pub(super) fn call(claim: Option<SendClaim>) -> Self {
-        claim.map_or(Self::Moved, |claim| Self::Call(Box::new(claim)))
+        claim.map_or(Self::Stale, |claim| Self::Call(Box::new(claim)))
     }
 }
 
@@ -51,7 +51,7 @@ impl Look<'_> {
         };
         let store = &self.dispatcher.store;
         let noted = store.wait(self.connection, &self.inputs, wait, now).await?;
-        Ok(if noted { Next::Waits } else { Next::Moved })
+        Ok(if noted { Next::Waits } else { Next::Stale })
     }
 
     /// Without the room that is reserved for what is stored.

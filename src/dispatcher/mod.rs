@@ -64,14 +64,16 @@ pub struct Dispatcher {
     limits: Limits,
     wake: Wake,
     metrics: Metrics,
+    /// A permit for each call of `CreateInvalidation` under way.
     sends: Arc<Semaphore>,
+    /// The same for `GetInvalidation`.
     polls: Arc<Semaphore>,
     /// How long a site that may not send is left alone.
     quiet: Duration,
-    watch: Arc<Mutex<Watch>>,
-    /// Whose turn it is at each site.
+    clock_watch: Arc<Mutex<ClockWatch>>,
+    /// How many calls each site has had, by which its candidates take turns.
     calls: Calls,
-    /// Closed when no new call is to begin.
+    /// A permit for each call that is being claimed. Closed when no new call is to begin.
     claims: Arc<Semaphore>,
     /// Cancelled when calls in progress must be abandoned.
     give_up: CancellationToken,
@@ -96,7 +98,7 @@ impl Dispatcher {
             sends: Arc::new(Semaphore::new(CALLS)),
             polls: Arc::new(Semaphore::new(CALLS)),
             quiet: Duration::ZERO,
-            watch: Arc::default(),
+            clock_watch: Arc::default(),
             calls: Calls::default(),
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
@@ -203,8 +205,8 @@ impl Dispatcher {
     async fn heal_clock(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let is_due = {
-            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-            watch.is_due(now)
+            let watch = self.clock_watch.lock();
+            watch.unwrap_or_else(PoisonError::into_inner).is_due(now)
         };
         if is_due {
             self.store.heal_clock(now).await?;
@@ -246,12 +248,12 @@ impl Dispatcher {
 
 /// Notices when the clock was set back.
 #[derive(Debug, Default)]
-struct Watch {
+struct ClockWatch {
     seen_at: Option<OffsetDateTime>,
     healed_at: Option<OffsetDateTime>,
 }
 
-impl Watch {
+impl ClockWatch {
     /// Whether to make sure that nothing is far in the future: after the clock was set back, and
     /// now and then, since another replica's may have been.
     fn is_due(&mut self, now: OffsetDateTime) -> bool {

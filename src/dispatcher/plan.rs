@@ -41,7 +41,7 @@ impl Look<'_> {
             .collect();
         if !settled.is_empty() {
             store.settle(inputs, &settled).await?;
-            return Ok(Ok(Next::Moved));
+            return Ok(Ok(Next::Stale));
         }
         // Duplicates included: to drop them takes milliseconds of its own.
         let most: Usage = waiting

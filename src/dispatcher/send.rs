@@ -50,7 +50,7 @@ impl Dispatcher {
                     tokio::time::sleep(self.quiet).await;
                     return Ended::Later;
                 }
-                Ok(Next::Taken | Next::Moved) => {
+                Ok(Next::Taken | Next::Stale) => {
                     drop(call);
                     // The call of a neighbour, or of another replica. We hear at once of the end of
                     // a call of our own.
