@@ -50,7 +50,8 @@ impl Look<'_> {
             ..wait
         };
         let store = &self.dispatcher.store;
-        let noted = store.wait(self.connection, &self.inputs, wait, now).await?;
+        let noted = store.note_wait(self.connection, &self.inputs, wait, now);
+        let noted = noted.await?;
         Ok(if noted { Next::Waits } else { Next::Stale })
     }
 

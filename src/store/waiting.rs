@@ -260,7 +260,7 @@ impl Store {
     /// Notes why a site can send nothing new now, and when it is looked at again unasked. Returns
     /// `false` if something has ended at the distribution meanwhile, or the settings have changed;
     /// nothing is noted then, since nobody would come back to say that there is room.
-    pub async fn wait(
+    pub async fn note_wait(
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,

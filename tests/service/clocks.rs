@@ -183,7 +183,8 @@ async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
     assert_eq!(store.sites_to_send(&[], now).await.unwrap(), [site]);
     let until = now + Duration::seconds(30);
     let wait = Wait::new(WaitReason::Quota, until);
-    assert!(store.wait(connection, &inputs, wait, now).await.unwrap());
+    let waits = store.note_wait(connection, &inputs, wait, now);
+    assert!(waits.await.unwrap());
     assert!(store.sites_to_send(&[], now).await.unwrap().is_empty());
     assert_eq!(store.sites_to_send(&[], until).await.unwrap(), [site]);
 }

@@ -97,7 +97,7 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
         // Dropped as soon as they wait for the database.
         let connection = &mut store.connect().await.unwrap();
         let _ = store
-            .wait(connection, &inputs, Wait::new(WaitReason::Quota, now), now)
+            .note_wait(connection, &inputs, Wait::new(WaitReason::Quota, now), now)
             .now_or_never();
         let _ = store
             .activity(site, PublishFilter::default(), 10, now)

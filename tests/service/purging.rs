@@ -270,11 +270,11 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
     let before = before.await.unwrap().unwrap();
     service.pass(10).await;
     let wait = Wait::new(WaitReason::Quota, now);
-    let waits = store.wait(connection, &before, wait, now);
+    let waits = store.note_wait(connection, &before, wait, now);
     assert!(!waits.await.unwrap(), "the first one has completed since");
     let after = store.plan_inputs(connection, site, limits, now);
     let after = after.await.unwrap().unwrap();
-    let waits = store.wait(connection, &after, wait, now);
+    let waits = store.note_wait(connection, &after, wait, now);
     assert!(waits.await.unwrap());
 }
 
