@@ -132,7 +132,7 @@ impl Dispatcher {
                         stored_too: true,
                         ..Wait::new(WaitReason::Rate, until)
                     };
-                    look.wait(wait).await?
+                    look.note_wait(wait).await?
                 }
                 None => look.choose().await?,
             };
@@ -293,14 +293,14 @@ impl Look<'_> {
             // What is stored is tried first, when it is due, and ends this wait if the settings
             // work.
             let until = self.taking.now + LONGEST_HOLD;
-            return self.wait(Wait::new(WaitReason::Retry, until)).await;
+            return self.note_wait(Wait::new(WaitReason::Retry, until)).await;
         }
         if let Some(until) = self.gathering_until() {
-            return self.wait(Wait::new(WaitReason::Retry, until)).await;
+            return self.note_wait(Wait::new(WaitReason::Retry, until)).await;
         }
         match self.plan_new(self.room_for_new()).await? {
             Ok(next) => Ok(next),
-            Err(wait) => self.wait(wait).await,
+            Err(wait) => self.note_wait(wait).await,
         }
     }
 }

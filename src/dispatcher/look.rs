@@ -43,7 +43,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Notes that the site waits, and why.
-    pub(super) async fn wait(&mut self, wait: Wait) -> Result<Next, StoreError> {
+    pub(super) async fn note_wait(&mut self, wait: Wait) -> Result<Next, StoreError> {
         let now = self.taking.now;
         let wait = Wait {
             until: wait.until.min(now + LONGEST_HOLD),
