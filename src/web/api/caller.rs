@@ -52,7 +52,8 @@ pub(crate) struct Call<T> {
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) headers: HeaderMap,
     pub(crate) turn: Option<Turn>,
-    /// What counts of the body until it is answered, or given back before.
+    /// What the body takes of the memory for bodies, unless it is small: until the answer, or until
+    /// it is given back before.
     pub(crate) held: Option<Arc<Share>>,
 }
 

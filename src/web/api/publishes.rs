@@ -66,8 +66,8 @@ struct PublishBody {
 }
 
 impl PublishBody {
-    /// As it was accepted.
-    fn at_once(site: &Site, accepted: FirstPublish) -> Self {
+    /// As it was accepted, before anything came of it.
+    fn as_accepted(site: &Site, accepted: FirstPublish) -> Self {
         Self {
             id: accepted.id,
             site: site.name.clone(),
@@ -184,8 +184,8 @@ pub(crate) async fn create(
         canonical.await.map_err(Error::BadItems)
     };
     if options.dry_run {
-        // Boxed, as below: the future of every publish is as large as the largest thing it may wait
-        // for, 7.6 kB instead of 1.9 kB.
+        // Boxed, like the other rare ways below: in place they would make the future of every
+        // publish as large as the largest of them, 7.6 kB instead of 1.9 kB.
         return Box::pin(dry_run::answer(&state, &site, canonical?)).await;
     }
     let first = match canonical {
@@ -204,12 +204,12 @@ pub(crate) async fn create(
         }
         Err(refusal) => Box::pin(repeated(&state, &site, repeat_key.as_ref(), refusal)).await?,
     };
-    let mut accepted = PublishBody::at_once(&site, first);
+    let mut accepted = PublishBody::as_accepted(&site, first);
     let id = accepted.id;
     let wait = preferred_wait(&headers);
-    let (body, turn, kept_to) = match wait {
+    let (body, turn, applied) = match wait {
         Some(wait) => {
-            // Many may wait, and for a minute: none of them may hold more than little meanwhile.
+            // Many may wait, and for a minute: none may keep anything large in memory meanwhile.
             drop(turn);
             if held.is_some() || accepted.items.len() > LARGE_ITEMS {
                 accepted.items = Vec::new();
@@ -218,8 +218,8 @@ pub(crate) async fn create(
             if let Some(held) = held {
                 held.give_back();
             }
-            let (body, is_kept_to) = Box::pin(told_after(&state, &site, accepted, wait)).await;
-            (body, None, is_kept_to.then_some(wait))
+            let (body, is_applied) = Box::pin(body_after(&state, &site, accepted, wait)).await;
+            (body, None, is_applied.then_some(wait))
         }
         None => (accepted, turn, None),
     };
@@ -231,11 +231,11 @@ pub(crate) async fn create(
     let answer = move || (StatusCode::ACCEPTED, location, Json(body)).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
     drop(turn);
-    note_wait(&mut response, kept_to);
+    add_preference_applied(&mut response, applied);
     Ok(response)
 }
 
-/// The first of these publishes, if this repeats one that would be refused now.
+/// The publish as it was first accepted, if this is a repeat; otherwise why it is refused now.
 async fn repeated(
     state: &AppState,
     site: &Site,
@@ -249,9 +249,9 @@ async fn repeated(
     first.ok_or(refusal)
 }
 
-/// A publish that was accepted as it is after `wait`, or where nobody can tell, as it was accepted:
-/// an error would say that it was not, and it would be sent again.
-async fn told_after(
+/// How far an accepted publish is after `wait`; where that cannot be read, as it was accepted. An
+/// error would say that it was not, and it would be sent again.
+async fn body_after(
     state: &AppState,
     site: &Site,
     accepted: PublishBody,
@@ -259,9 +259,9 @@ async fn told_after(
 ) -> (PublishBody, bool) {
     let id = accepted.id;
     let looked = ended_or_waited(state, site, id, wait).await;
-    let told =
-        looked.and_then(|(view, is_kept_to)| Ok((PublishBody::of(state, site, view)?, is_kept_to)));
-    told.unwrap_or_else(|error| {
+    let body =
+        looked.and_then(|(view, is_applied)| Ok((PublishBody::of(state, site, view)?, is_applied)));
+    body.unwrap_or_else(|error| {
         let cause = error.source().map(tracing::field::display);
         let why = error.kind().1;
         tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
@@ -301,16 +301,17 @@ pub(crate) async fn show(
         return Err(Error::NoSuchPublish(id));
     };
     let wait = preferred_wait(&headers);
-    let (view, is_kept_to) = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
+    let (view, is_applied) = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
     let is_large = view.items.len() > LARGE_ITEMS;
     let body = PublishBody::of(&state, site, view)?;
     let answer = move || Json(body).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
-    note_wait(&mut response, wait.filter(|_| is_kept_to));
+    add_preference_applied(&mut response, wait.filter(|_| is_applied));
     Ok(response)
 }
 
-/// The publish as soon as it has ended, or as it is after `wait`; and whether that was kept to.
+/// The publish as soon as it has ended, or as it is after `wait`; and whether the preference was
+/// applied, rather than answered early.
 async fn ended_or_waited(
     state: &AppState,
     site: &Site,
@@ -340,12 +341,12 @@ async fn ended_or_waited(
         return Ok((view, true));
     }
     drop(view);
-    let is_kept_to = tokio::select! {
+    let is_applied = tokio::select! {
         _ = ended => true,
         () = tokio::time::sleep(wait) => true,
         () = state.stop.cancelled() => false,
     };
-    Ok((look().await?, is_kept_to))
+    Ok((look().await?, is_applied))
 }
 
 /// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,
@@ -366,7 +367,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
         .map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)))
 }
 
-fn note_wait(response: &mut Response, wait: Option<Duration>) {
+fn add_preference_applied(response: &mut Response, wait: Option<Duration>) {
     if let Some(wait) = wait
         && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
     {
