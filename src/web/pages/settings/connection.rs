@@ -58,14 +58,7 @@ pub(crate) async fn save(
             // It is not the draft that was asked about.
             return overtaken(&visit, None).await;
         }
-        let settings = &draft.settings;
-        if !may_use_credentials(&visit, settings).await? {
-            let mut page = page(&visit, None).await?;
-            let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
-            page.form.distribution_id.error = Some(problem);
-            return not_accepted(page);
-        }
-        return put_in_force(&visit, in_force, seen, settings, None).await;
+        return use_draft(&visit, in_force, seen, &draft.settings).await;
     }
     let mut form = SettingsForm {
         aws_default: fields.credentials == "aws_default",
@@ -84,7 +77,7 @@ pub(crate) async fn save(
     let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
-        Err(errors) => return not_accepted(typed(&visit, form, errors).await?),
+        Err(errors) => return not_accepted(typed_page(&visit, form, errors).await?),
     };
     if !is_latest
         && let Some(latest) = draft.or(active)
@@ -92,10 +85,10 @@ pub(crate) async fn save(
     {
         return overtaken(&visit, Some(form)).await;
     }
-    if !may_use_credentials(&visit, &settings).await? {
+    if !allow_credentials(&visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
-        return not_accepted(typed(&visit, form, errors).await?);
+        return not_accepted(typed_page(&visit, form, errors).await?);
     }
     if fields.action == "save" {
         if draft.is_some_and(|draft| draft.has_failed() && draft.settings == settings) {
@@ -118,7 +111,7 @@ pub(crate) async fn save(
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
         let wait = (next - now).whole_seconds().max(0) + 1;
-        let mut page = typed(&visit, form, FieldErrors::default()).await?;
+        let mut page = typed_page(&visit, form, FieldErrors::default()).await?;
         page.form.trouble = Some(words::too_many_tests(wait));
         let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
         let answer = (StatusCode::TOO_MANY_REQUESTS, wait, not_accepted(page)?);
@@ -134,9 +127,25 @@ pub(crate) async fn save(
     Ok(visit.see("/settings/cdn#test"))
 }
 
+/// Puts the draft in force, although its test failed.
+async fn use_draft(
+    visit: &Visit,
+    before: Option<&Settings>,
+    seen: SettingsVersion,
+    draft: &Settings,
+) -> Result<Response> {
+    if !allow_credentials(visit, draft).await? {
+        let mut page = page(visit, None).await?;
+        let problem = words::default_not_allowed(&visit.site.name, &draft.distribution_id);
+        page.form.distribution_id.error = Some(problem);
+        return not_accepted(page);
+    }
+    put_in_force(visit, before, seen, draft, None).await
+}
+
 /// Whether the site may use these credentials. Only an operator can allow it the AWS default ones,
-/// and does so by choosing them here.
-async fn may_use_credentials(visit: &Visit, settings: &Settings) -> Result<bool> {
+/// and does so by choosing them here, which is then noted.
+async fn allow_credentials(visit: &Visit, settings: &Settings) -> Result<bool> {
     let (site, distribution) = (visit.site.id, &settings.distribution_id);
     let state = &visit.state;
     if !matches!(settings.credentials, Credentials::AwsDefault)
@@ -184,7 +193,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
         return not_accepted(page);
     };
-    let mut page = typed(visit, form, FieldErrors::default()).await?;
+    let mut page = typed_page(visit, form, FieldErrors::default()).await?;
     // Read after the version that the form restates: nothing newer is replaced unseen.
     let saved = visit.state.store.readable_settings(visit.site.id).await?;
     if let Some(latest) = saved.last() {
@@ -193,7 +202,12 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     not_accepted(page)
 }
 
-async fn typed(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<ConnectionPage> {
+/// The page with the form as it was typed, and what is wrong with it.
+async fn typed_page(
+    visit: &Visit,
+    form: SettingsForm,
+    errors: FieldErrors,
+) -> Result<ConnectionPage> {
     let kept = keep_secret(visit, &form, &errors).await?;
     let mut page = page(visit, Some((form, errors))).await?;
     page.form.kept_secret = kept;
