@@ -53,8 +53,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Begins a transaction in which nobody else changes the site's settings. Not by a lock on the
-    /// site: a call's record locks the settings first, and one would wait for the other.
+    /// Begins a transaction in which nobody else changes the site's settings or removes it. Changes
+    /// take turns by an advisory lock, not by one on the site's row: whoever records a call locks
+    /// the settings before the site, and each would wait for the other.
     pub(in crate::store) async fn begin_change(
         &self,
         site: SiteId,
