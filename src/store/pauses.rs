@@ -22,16 +22,6 @@ impl Store {
         pause(&mut tx, site, error, until, version, now).await?;
         Ok(tx.commit().await?)
     }
-
-    /// The version of a site's settings, which grows with each change of those in force and of what
-    /// its owner allows; `None` if there is no such site.
-    pub async fn settings_version(&self, site: SiteId) -> Result<Option<i32>> {
-        Ok(
-            sqlx::query_scalar!("SELECT settings_version FROM site WHERE id = $1", site.0)
-                .fetch_optional(&self.pool)
-                .await?,
-        )
-    }
 }
 
 /// The first clear refusal pauses the site; whatever shows that the settings work ends the pause,

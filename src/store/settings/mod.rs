@@ -49,12 +49,12 @@ impl SavedSettings {
 }
 
 /// Which settings somebody saw before they changed them: those that were saved last, by when that
-/// was.
+/// was. [`Store::settings_version`] is another one, of what calls are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingsVersion(Option<OffsetDateTime>);
 
 impl SettingsVersion {
-    /// The version of what [`Store::settings`] returned.
+    /// The version of what [`Store::readable_settings`] returned.
     pub fn of(saved: &[SavedSettings]) -> Self {
         // If there is a draft, it was saved last.
         Self(saved.last().map(|latest| latest.saved_at))
@@ -101,13 +101,8 @@ struct Row {
 }
 
 impl Store {
-    /// All settings of a site: the ones in force first, then the draft.
-    pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
-        let each = self.each_settings(site).await?;
-        each.into_iter().map(|(_, read)| read).collect()
-    }
-
-    /// The same, each for itself: one that cannot be read does not hide the others.
+    /// All settings of a site, the ones in force first, then the draft. Each is read for itself: one
+    /// that cannot be read does not hide the others.
     pub async fn each_settings(&self, site: SiteId) -> Result<Vec<(Slot, Result<SavedSettings>)>> {
         self.read(&self.pool, site).await
     }
@@ -145,6 +140,16 @@ impl Store {
             .into_iter()
             .map(|row| (row.slot, self.read_settings(site, row)));
         Ok(read.collect())
+    }
+
+    /// The version of a site's settings, which grows with each change of those in force and of what
+    /// its owner allows; `None` if there is no such site.
+    pub async fn settings_version(&self, site: SiteId) -> Result<Option<i32>> {
+        Ok(
+            sqlx::query_scalar!("SELECT settings_version FROM site WHERE id = $1", site.0)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
     }
 
     /// The settings in force, if AWS may be called with them.
