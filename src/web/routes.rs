@@ -226,8 +226,8 @@ impl Route {
         self
     }
 
-    /// Whether people type or follow its address.
-    fn leads_people(&self) -> bool {
+    /// Whether a slash after its address is taken off: people type it, programs do not.
+    fn redirects_slash(&self) -> bool {
         use Access::{Hook, KeyPair, Metrics};
         let is_for_programs = matches!(self.access, Hook | KeyPair | Metrics);
         self.method == Method::GET && !is_for_programs && self.path != "/"
@@ -300,7 +300,7 @@ fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
     let wanted = routes.into_iter().filter(|route| is_wanted(&route.path));
     let mounted = wanted.fold(Router::new(), |router, route| {
         let path = route.path.clone();
-        let router = match route.leads_people() {
+        let router = match route.redirects_slash() {
             true => router.route(&format!("{path}/"), routing::get(without_slash)),
             false => router,
         };
