@@ -3,8 +3,7 @@
 //! What a claim goes by ([`PlanInputs`]) is read and planned without a lock. The transaction here
 //! restates it and changes nothing if any of it has changed since; the caller then reads again.
 //!
-//! Rows are locked in one order everywhere: settings, distribution, site, access key, invalidation,
-//! publishes.
+//! Rows are locked in the order that docs/ARCHITECTURE.md gives.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -59,10 +58,12 @@ impl SendClaim {
     }
 }
 
+/// What a claim takes: one call of the access key's rate, and the distribution's lease.
 #[derive(Clone, Copy, Debug)]
 pub struct Taking {
     /// The access key's rate, less this call.
     pub bucket: Bucket,
+    /// The lease's token.
     pub token: Uuid,
     /// When the call is claimed, and so which settings it is sent with.
     pub now: OffsetDateTime,

@@ -7,10 +7,7 @@ use super::{Result, Store};
 
 /// One connection for statements that belong together: the pool hands out the one that has been
 /// idle longest, whose server process has to be woken, and checks with a round trip that each one
-/// it gets back still works.
-///
-/// Together with one statement fewer, this made a lone publish's call come a tenth to a quarter
-/// sooner than a connection for each statement did (`script/bench latency`, alternating).
+/// it gets back still works. docs/PERFORMANCE.md says what that is worth.
 pub struct Connection {
     lent: PoolConnection<Postgres>,
     is_beginning: bool,

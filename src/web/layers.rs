@@ -26,9 +26,8 @@ use crate::web::state::AppState;
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// The routes, within what each request passes. A function around the router and no layer of it:
-/// whatever is below a layer, axum clones and boxes for each request, seven of the 75 allocations
-/// of a publish (Callgrind).
+/// The routes, within what each request passes. A function around the router rather than layers of
+/// it: axum clones and boxes whatever is below a layer for each request.
 pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
     let (state, added) = (state.clone(), headers(state));
     service_fn(move |request| {
