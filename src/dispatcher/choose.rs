@@ -65,8 +65,8 @@ impl Calls {
 }
 
 impl Dispatcher {
-    /// What a claim for the site goes by; none: it has no settings, or they cannot be read, for which
-    /// it is paused.
+    /// What a claim for the site goes by; none: it has no settings, or is paused because they
+    /// cannot be read.
     async fn inputs_or_pause(
         &self,
         connection: &mut Connection,

@@ -260,8 +260,8 @@ impl Store {
     }
 }
 
-/// Notes that something has ended, so that there may be room, and lets the sites that wait for it be
-/// looked at.
+/// Notes that something has ended, so that there may be room, and lets the sites that wait for it
+/// be looked at.
 async fn wake_sites(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -284,8 +284,8 @@ async fn wake_sites(
     Ok(())
 }
 
-/// The same for stored invalidations that wait for it. They are locked after those that ended, oldest
-/// first, in the order that moving a site's settings uses as well.
+/// The same for stored invalidations that wait for it. They are locked after those that ended,
+/// oldest first, in the order that moving a site's settings uses as well.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,

@@ -101,8 +101,8 @@ struct Row {
 }
 
 impl Store {
-    /// All settings of a site, the ones in force first, then the draft. Each is read for itself: one
-    /// that cannot be read does not hide the others.
+    /// All settings of a site, the ones in force first, then the draft. Each is read for itself:
+    /// one that cannot be read does not hide the others.
     pub async fn each_settings(&self, site: SiteId) -> Result<Vec<(Slot, Result<SavedSettings>)>> {
         self.read(&self.pool, site).await
     }
