@@ -10,7 +10,7 @@ use super::look::{LONGEST_HOLD, Look, Next};
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MOST_BYTES;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
-use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking, Wait};
+use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait};
 
 /// How often a claim is prepared again after something has changed, before the site is left for
 /// later.
@@ -195,7 +195,10 @@ impl Look<'_> {
     }
 
     /// Claims the first stored invalidation that may go, if one may.
-    async fn choose_stored(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
+    async fn choose_stored(
+        &mut self,
+        due: &[QueuedInvalidation],
+    ) -> Result<Option<Next>, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
@@ -235,7 +238,11 @@ impl Look<'_> {
 
     /// What goes in place of the first: a piece of it where one call may not hold it all, or as
     /// many of them as one call may hold; none: something has changed.
-    async fn resized(&self, due: &[Stored], room: Room) -> Result<Option<Stored>, StoreError> {
+    async fn resized(
+        &self,
+        due: &[QueuedInvalidation],
+        room: Room,
+    ) -> Result<Option<QueuedInvalidation>, StoreError> {
         let (inputs, now) = (&self.inputs, self.taking.now);
         let Dispatcher { store, clock, .. } = self.dispatcher;
         let Some(first) = due.first() else {
@@ -250,7 +257,7 @@ impl Look<'_> {
             }
         }
         let mut bytes = 0;
-        let fits = |stored: &&Stored| {
+        let fits = |stored: &&QueuedInvalidation| {
             bytes += stored
                 .batch
                 .items
@@ -275,7 +282,10 @@ impl Look<'_> {
 
     /// Claims what is new of the other kind, where all that is stored is of one kind and would be
     /// waited for.
-    async fn choose_other_kind(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
+    async fn choose_other_kind(
+        &mut self,
+        due: &[QueuedInvalidation],
+    ) -> Result<Option<Next>, StoreError> {
         let stored: Usage = due.iter().map(|stored| stored.usage).sum();
         if due.is_empty() || stored.is_mixed() || self.gathering_until().is_some() {
             return Ok(None);

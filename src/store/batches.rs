@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::stored::{LEASE, Stored};
-use super::transitions::{hold_settings, lock_publishes};
+use super::stored::{LEASE, QueuedInvalidation};
+use super::transitions::{lock_publishes, lock_settings};
 use super::{PlanInputs, Result, Store, column, integer, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, Item, Search, Usage};
@@ -191,13 +191,13 @@ impl Store {
     pub async fn cut(
         &self,
         inputs: &PlanInputs,
-        stored: &Stored,
+        stored: &QueuedInvalidation,
         pieces: Vec<Vec<Item>>,
         ids: &[Uuid],
         now: OffsetDateTime,
-    ) -> Result<Option<Stored>> {
+    ) -> Result<Option<QueuedInvalidation>> {
         let mut tx = self.begin().await?;
-        hold_settings(&mut tx, inputs.site).await?;
+        lock_settings(&mut tx, inputs.site).await?;
         let ours = sqlx::query!(
             "SELECT FROM invalidation
              WHERE id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL FOR UPDATE",
@@ -223,10 +223,10 @@ impl Store {
     pub async fn join(
         &self,
         inputs: &PlanInputs,
-        stored: &[&Stored],
+        stored: &[&QueuedInvalidation],
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<Stored>> {
+    ) -> Result<Option<QueuedInvalidation>> {
         let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
         let cover: Cover<'_> = stored
             .iter()
@@ -234,7 +234,7 @@ impl Store {
             .collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
         let mut tx = self.begin().await?;
-        hold_settings(&mut tx, inputs.site).await?;
+        lock_settings(&mut tx, inputs.site).await?;
         let parts = sqlx::query!(
             r#"WITH gone AS (
                  DELETE FROM invalidation WHERE id = ANY(ARRAY(

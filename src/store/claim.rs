@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::batches::{Batch, store_batches};
 use super::listen::announce_sites;
-use super::stored::{LEASE, Stored};
+use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::spending::next_month;
@@ -22,7 +22,7 @@ use crate::domain::{Beliefs, Bucket, Plan, Search, TraceParent, Usage, Waiting};
 pub struct SendClaim {
     pub inputs: PlanInputs,
     /// What is sent, as it was before the claim.
-    pub stored: Stored,
+    pub stored: QueuedInvalidation,
     pub taking: Taking,
     /// The results of the other pieces, if this is a piece of a search.
     pub search: Option<Search>,
@@ -93,7 +93,7 @@ impl Store {
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,
-        stored: Stored,
+        stored: QueuedInvalidation,
         taking: Taking,
     ) -> Result<Option<SendClaim>> {
         let search = match stored.search {
@@ -183,7 +183,7 @@ impl Store {
         tx.commit().await?;
         Ok(Some(SendClaim {
             inputs: inputs.clone(),
-            stored: Stored::new(id, first.items.clone(), taking.now),
+            stored: QueuedInvalidation::new(id, first.items.clone(), taking.now),
             taking,
             search: None,
             traceparent: traceparent.as_deref().and_then(TraceParent::parse),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::listen::announce_change;
 use super::seal::SecretOf;
-use super::site_changes::hold_site;
+use super::site_changes::lock_site;
 use super::{Answered, FormHash, Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
@@ -113,7 +113,7 @@ impl Store {
         sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
             .fetch_optional(&mut *connection)
             .await?;
-        hold_site(connection, site).await?;
+        lock_site(connection, site).await?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
              SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $8 FROM site s

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::SecretOf;
-use super::site_changes::hold_site;
+use super::site_changes::lock_site;
 use super::{Answered, FormHash, Result, SealError, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
@@ -59,7 +59,7 @@ impl Store {
         let tx = &mut answer.tx;
         let has = if answer.is_first {
             let sealed = self.seal(SecretOf::KeyPair(site, id), &pair.secret)?;
-            hold_site(tx, site).await?;
+            lock_site(tx, site).await?;
             let added = sqlx::query!(
                 "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::invalidations::{Items, covering};
-use super::{Invalidation, RepeatKey, Result, SiteId, Store, parse_items};
+use super::{IdempotencyKey, Invalidation, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::spending::month_of;
@@ -74,7 +74,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Publish>> {
         let mut connection = self.pool.acquire().await?;
-        let retry = RepeatKey::of_retry(id);
+        let retry = IdempotencyKey::of_retry(id);
         let row = sqlx::query!(
             r#"SELECT p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.items,
                       p.widened as "widened: Json<Vec<Widened>>", p.planned,
@@ -122,8 +122,10 @@ impl Store {
             invalidations,
             edge: edge.collect(),
             edge_is_due: row.edge_is_due,
-            caller_reference: key.and_then(RepeatKey::caller_reference).map(str::to_owned),
-            retry_of: key.and_then(RepeatKey::retried),
+            caller_reference: key
+                .and_then(IdempotencyKey::caller_reference)
+                .map(str::to_owned),
+            retry_of: key.and_then(IdempotencyKey::retried),
             retried_as: row.retried_as,
             publisher: row.published_by.as_deref().and_then(Publisher::parse),
         }))

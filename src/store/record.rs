@@ -9,7 +9,7 @@ use super::batches::store_pieces;
 use super::listen::announce_change;
 use super::pauses::pause_or_resume;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{count_usage, hold_settings, lock_publishes, move_publishes};
+use super::transitions::{count_usage, lock_publishes, lock_settings, move_publishes};
 use super::{Result, SendClaim, Store};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
@@ -89,7 +89,7 @@ impl Recording<'_> {
         }
         self.release_distribution(verdict).await?;
         if changes_others(&verdict.after) {
-            hold_settings(self.tx, site).await?;
+            lock_settings(self.tx, site).await?;
         }
         let try_again = pause_or_resume(self.tx, claim, verdict, self.now).await?;
         let next_call = self.adjust_rate(verdict.rate, limits).await?;

@@ -156,7 +156,7 @@ impl Store {
 ///
 /// # Errors
 /// [`StoreError::SiteGone`] if it was removed.
-pub(super) async fn hold_site(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+pub(super) async fn lock_site(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     let there = sqlx::query!(
         "SELECT FROM site WHERE id = $1 AND removed_at IS NULL FOR KEY SHARE",
         site.0

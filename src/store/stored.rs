@@ -20,7 +20,7 @@ const STORED_PAGE: i64 = 8;
 
 /// A stored invalidation that may be sent.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct QueuedInvalidation {
     pub id: Uuid,
     pub batch: InvalidationBatch,
     pub usage: Usage,
@@ -36,7 +36,7 @@ pub struct Stored {
     pub is_trouble: bool,
 }
 
-impl Stored {
+impl QueuedInvalidation {
     /// One that has never been sent, under a fresh reference.
     pub(super) fn new(id: Uuid, items: Vec<Item>, planned_at: OffsetDateTime) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Store {
         connection: &mut Connection,
         inputs: &PlanInputs,
         now: OffsetDateTime,
-    ) -> Result<Vec<Stored>> {
+    ) -> Result<Vec<QueuedInvalidation>> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
                       unknown_since, CASE WHEN next_at > $5 THEN unanswered_since END AS unanswered_since, throttled,
@@ -113,7 +113,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Stored {
+                Ok(QueuedInvalidation {
                     id: row.id,
                     batch: InvalidationBatch {
                         caller_reference: row.caller_reference,
@@ -138,7 +138,7 @@ impl Store {
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,
-        stored: &Stored,
+        stored: &QueuedInvalidation,
         why: WaitReason,
         until: OffsetDateTime,
         now: OffsetDateTime,

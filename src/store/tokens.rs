@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
 use super::seal::SecretOf;
-use super::site_changes::hold_site;
+use super::site_changes::lock_site;
 use super::{Answered, Result, ShownTo, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
@@ -118,7 +118,7 @@ async fn insert_token(
     // No more than its ending goes to the server, which may log what it is given.
     let ending = text.char_indices().nth_back(3);
     let ending = ending.map_or(text, |(at, _)| &text[at..]);
-    hold_site(connection, site).await?;
+    lock_site(connection, site).await?;
     // A site that is removed and made again may keep the token that its publishers have.
     sqlx::query!(
         "DELETE FROM publish_token t USING site s

@@ -26,7 +26,7 @@ pub(super) async fn lock_publishes(connection: &mut PgConnection, site: SiteId) 
 /// Keeps the site's settings as they are until the transaction ends, before several of its
 /// invalidations are changed or replaced by others: whoever moves the site elsewhere locks all of
 /// them, and would not see the new ones.
-pub(super) async fn hold_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+pub(super) async fn lock_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query!("SELECT FROM site WHERE id = $1 FOR SHARE", site.0)
         .fetch_optional(connection)
         .await?;
@@ -194,7 +194,7 @@ impl Store {
     /// planned again.
     pub async fn take_back(&self, site: SiteId) -> Result<()> {
         let mut tx = self.begin().await?;
-        hold_settings(&mut tx, site).await?;
+        lock_settings(&mut tx, site).await?;
         let planned = sqlx::query_scalar!(
             "SELECT id FROM invalidation
              WHERE site_id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL

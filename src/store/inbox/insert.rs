@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Acceptance, FirstPublish, NewPublish, RepeatKey, SiteId};
+use super::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, SiteId};
 use crate::domain::{Item, Usage, Widened};
 use crate::store::{column, integer};
 
@@ -34,7 +34,7 @@ pub(super) async fn insert(
                 connection,
                 publish.site,
                 publish.id,
-                publish.repeat_key.as_ref(),
+                publish.idempotency_key.as_ref(),
             )
             .await?
         });
@@ -59,7 +59,7 @@ impl NewPublish {
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let usage = Usage::of(&publish.items);
-    let key = publish.repeat_key.as_ref();
+    let key = publish.idempotency_key.as_ref();
     sqlx::query!(
         "INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
                               traceparent, published_by)
@@ -85,7 +85,7 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
 macro_rules! insert_many {
     ($publishes:ident, $end:literal) => {{
         let usages = column($publishes, |publish| Usage::of(&publish.items));
-        let keys = column($publishes, |publish| publish.repeat_key.as_ref());
+        let keys = column($publishes, |publish| publish.idempotency_key.as_ref());
         sqlx::query!(
             r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
                                    body_hash, traceparent, published_by)
@@ -140,7 +140,7 @@ pub(super) async fn earlier(
     connection: &mut PgConnection,
     site: SiteId,
     id: Uuid,
-    key: Option<&RepeatKey>,
+    key: Option<&IdempotencyKey>,
 ) -> sqlx::Result<Acceptance> {
     // If it was pruned this very moment, nothing is found and the publish is tried again.
     let first = sqlx::query!(
@@ -157,7 +157,7 @@ pub(super) async fn earlier(
     }
     let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
     Ok(if same {
-        Acceptance::Repeat(FirstPublish {
+        Acceptance::Repeat(AcceptedPublish {
             id: first.id,
             received_at: first.received_at,
             items: first.items,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::insert::{earlier, insert};
 use self::queue::Queue;
-use super::{RepeatKey, Result, SiteId, Store};
+use super::{IdempotencyKey, Result, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish with more bytes than this goes to a separate writer, so that small ones never wait for
@@ -41,14 +41,14 @@ pub struct NewPublish {
     /// Which of them stand for something narrower.
     pub widened: Vec<Widened>,
     /// What makes a repeat safe.
-    pub repeat_key: Option<RepeatKey>,
+    pub idempotency_key: Option<IdempotencyKey>,
     pub traceparent: Option<TraceParent>,
     pub publisher: Publisher,
 }
 
 /// A publish as it was accepted, which later calls may repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstPublish {
+pub struct AcceptedPublish {
     pub id: Uuid,
     pub received_at: OffsetDateTime,
     pub items: Vec<String>,
@@ -60,7 +60,7 @@ pub struct FirstPublish {
 pub enum Acceptance {
     Stored,
     /// The same key and body were accepted before.
-    Repeat(FirstPublish),
+    Repeat(AcceptedPublish),
     /// The key was used before with another body.
     KeyReused,
 }
@@ -174,8 +174,8 @@ impl Store {
     pub async fn first_publish(
         &self,
         site: SiteId,
-        key: &RepeatKey,
-    ) -> Result<Option<FirstPublish>> {
+        key: &IdempotencyKey,
+    ) -> Result<Option<AcceptedPublish>> {
         let mut connection = self.pool.acquire().await?;
         match earlier(&mut connection, site, Uuid::nil(), Some(key)).await {
             Ok(Acceptance::Repeat(first)) => Ok(Some(first)),

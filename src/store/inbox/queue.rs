@@ -144,7 +144,7 @@ mod tests {
                 received_at: OffsetDateTime::UNIX_EPOCH,
                 items: items.map(|length| item(length).expect("an item")).collect(),
                 widened: Vec::new(),
-                repeat_key: None,
+                idempotency_key: None,
                 traceparent: None,
                 publisher: Publisher::Signature,
             },

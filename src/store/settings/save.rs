@@ -10,7 +10,7 @@ use crate::domain::test_report::TEST_PATH;
 use crate::domain::{Credentials, Settings, Step, StepOutcome};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::seal::SecretOf;
-use crate::store::site_changes::hold_site;
+use crate::store::site_changes::lock_site;
 use crate::store::transitions::{count_usage, supersede};
 use crate::store::{Result, SiteId, Store, outbox};
 
@@ -66,7 +66,7 @@ impl Store {
             .bind(site.0)
             .execute(&mut *tx)
             .await?;
-        hold_site(&mut tx, site).await?;
+        lock_site(&mut tx, site).await?;
         Ok(tx)
     }
 

@@ -11,14 +11,14 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
-use crate::store::{Proof, RepeatKey, Site, sha256};
+use crate::store::{IdempotencyKey, Proof, Site, sha256};
 use crate::web::api::openapi::SitePath;
 use crate::web::api::signature::Signature;
 use crate::web::http::bodies::Share;
 use crate::web::http::error::{Error, Result, Unproved};
 use crate::web::http::extract::Path;
 use crate::web::http::proved::ProvedSite;
-use crate::web::http::turns::{LARGE_BYTES, Place};
+use crate::web::http::turns::{LARGE_BYTES, Permit};
 use crate::web::state::AppState;
 
 const LONGEST_KEY: usize = 255;
@@ -48,7 +48,7 @@ pub(crate) struct Call<T> {
     pub(crate) site: Arc<Site>,
     pub(crate) publisher: Publisher,
     pub(crate) body: T,
-    pub(crate) repeat_key: Option<RepeatKey>,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) headers: HeaderMap,
     pub(crate) turn: Option<Turn>,
@@ -59,8 +59,8 @@ pub(crate) struct Call<T> {
 
 /// A large body's turn, until it is dropped: no other of its site is worked on meanwhile.
 pub(crate) struct Turn {
-    _of_proof: Place,
-    _of_site: Place,
+    _of_proof: Permit,
+    _of_site: Permit,
 }
 
 impl Turn {
@@ -69,7 +69,7 @@ impl Turn {
         state: &AppState,
         site: &Site,
         proof: Proof,
-        place: Option<Place>,
+        place: Option<Permit>,
         body: &[u8],
     ) -> Result<Option<Self>> {
         let of_proof = match place {
@@ -127,18 +127,18 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             // Some writers of JSON begin with a byte order mark.
             let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
             let body = serde_json::from_slice(json);
-            let key = key.map(|key| RepeatKey {
+            let key = key.map(|key| IdempotencyKey {
                 key,
                 body_hash: sha256(&bytes),
             });
             body.map(|body| (body, key))
         });
-        let (body, repeat_key) = read.await.map_err(|error| Error::not_this_shape(&error))?;
+        let (body, idempotency_key) = read.await.map_err(|error| Error::not_this_shape(&error))?;
         Ok(Self {
             site,
             publisher,
             body,
-            repeat_key,
+            idempotency_key,
             traceparent: traceparent(&headers),
             headers,
             turn,
@@ -148,7 +148,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
 }
 
 /// Reads a body. A large one takes one of the places that the caller's proof has.
-async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Place>)> {
+async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Permit>)> {
     let (mut read, mut place) = (Vec::new(), None);
     // Asked for more than its length, a body first wakes its connection, which says that it has
     // ended.

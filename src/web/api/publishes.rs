@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
-use crate::store::{FirstPublish, Items, NewPublish, Publish, RepeatKey, Site};
+use crate::store::{AcceptedPublish, IdempotencyKey, Items, NewPublish, Publish, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
-    self, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader,
+    self, IdempotencyKeyHeader, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, PublishPath,
     SitePath, TraceHeader, examples,
 };
 use crate::web::http::error::{Error, Result};
@@ -67,7 +67,7 @@ struct PublishBody {
 
 impl PublishBody {
     /// As it was accepted, before anything came of it.
-    fn as_accepted(site: &Site, accepted: FirstPublish) -> Self {
+    fn as_accepted(site: &Site, accepted: AcceptedPublish) -> Self {
         Self {
             id: accepted.id,
             site: site.name.clone(),
@@ -127,7 +127,7 @@ pub(crate) struct CreateOptions {
     path = "/api/sites/{site}/publishes",
     operation_id = "publish",
     tag = openapi::PUBLISHING,
-    params(SitePath, CreateOptions, RepeatKeyHeader, PreferWait, TraceHeader),
+    params(SitePath, CreateOptions, IdempotencyKeyHeader, PreferWait, TraceHeader),
     request_body(
         content = PublishRequest,
         examples(
@@ -167,7 +167,7 @@ pub(crate) async fn create(
         site,
         publisher,
         body,
-        repeat_key,
+        idempotency_key,
         traceparent,
         headers,
         turn,
@@ -196,13 +196,15 @@ pub(crate) async fn create(
                 received_at: state.clock.now(),
                 items: canonical.items,
                 widened: canonical.widened,
-                repeat_key,
+                idempotency_key,
                 traceparent,
                 publisher,
             };
             accept(&state, &site, publish).await?
         }
-        Err(refusal) => Box::pin(repeated(&state, &site, repeat_key.as_ref(), refusal)).await?,
+        Err(refusal) => {
+            Box::pin(repeated(&state, &site, idempotency_key.as_ref(), refusal)).await?
+        }
     };
     let mut accepted = PublishBody::as_accepted(&site, first);
     let id = accepted.id;
@@ -239,9 +241,9 @@ pub(crate) async fn create(
 async fn repeated(
     state: &AppState,
     site: &Site,
-    key: Option<&RepeatKey>,
+    key: Option<&IdempotencyKey>,
     refusal: Error,
-) -> Result<FirstPublish> {
+) -> Result<AcceptedPublish> {
     let Some(key) = key else {
         return Err(refusal);
     };

@@ -55,7 +55,7 @@ impl Default for Turns {
 }
 
 /// A place in a line, until it is dropped.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) type Permit = OwnedSemaphorePermit;
 
 impl Turns {
     /// Does the work: here and now unless it is large, else on a blocking thread, one at a time.
@@ -113,7 +113,7 @@ impl<K: Eq + Hash> Lines<K> {
         }
     }
 
-    pub(crate) async fn place(&self, key: K) -> Result<Place, NoTurn> {
+    pub(crate) async fn place(&self, key: K) -> Result<Permit, NoTurn> {
         let line = self.line(key);
         match tokio::time::timeout(TIMEOUT, line.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),

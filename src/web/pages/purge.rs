@@ -7,7 +7,7 @@ use serde::Deserialize;
 use time::Duration;
 
 use crate::domain::{AuditAction, Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
-use crate::store::RepeatKey;
+use crate::store::IdempotencyKey;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::http::turns::LARGE_BYTES;
@@ -139,7 +139,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
     }
     let now = state.clock.now();
     let form = fields.once.form(state, &["purge", &text]);
-    let key = Some(RepeatKey::of_form(&form));
+    let key = Some(IdempotencyKey::of_form(&form));
     let Canonical { items, widened, .. } = canonical;
     let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
     if repeated.is_some_and(|first| now - first > DOUBLE_CLICK) {

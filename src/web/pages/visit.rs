@@ -20,7 +20,7 @@ use super::words::{Look, account, settings, sites};
 use crate::admin::audit::{self, Actor};
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, Item, Publisher, Widened};
-use crate::store::{NewPublish, RepeatKey, Site, SiteId};
+use crate::store::{IdempotencyKey, NewPublish, Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::publishing::accept;
 use crate::web::state::AppState;
@@ -161,7 +161,7 @@ impl Visit {
         &self,
         items: Vec<Item>,
         widened: Vec<Widened>,
-        repeat_key: Option<RepeatKey>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> Result<(Uuid, Option<OffsetDateTime>)> {
         let state = &self.state;
         let id = state.clock.id();
@@ -171,7 +171,7 @@ impl Visit {
             received_at: state.clock.now(),
             items,
             widened,
-            repeat_key,
+            idempotency_key,
             traceparent: None,
             publisher: self.visitor.publisher(),
         };

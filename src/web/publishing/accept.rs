@@ -1,7 +1,7 @@
 //! Accepting a publish.
 
 use crate::domain::TraceParent;
-use crate::store::{Acceptance, FirstPublish, NewPublish, RepeatKey, Site};
+use crate::store::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, Site};
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
@@ -13,8 +13,8 @@ pub(crate) fn accept<'a>(
     state: &'a AppState,
     site: &'a Site,
     publish: NewPublish,
-) -> impl Future<Output = Result<FirstPublish>> + use<'a> {
-    let new = FirstPublish {
+) -> impl Future<Output = Result<AcceptedPublish>> + use<'a> {
+    let new = AcceptedPublish {
         id: publish.id,
         received_at: publish.received_at,
         items: publish
@@ -50,8 +50,8 @@ pub(crate) fn accept<'a>(
 pub(crate) async fn accepted_before(
     state: &AppState,
     site: &Site,
-    key: &RepeatKey,
-) -> Result<Option<FirstPublish>> {
+    key: &IdempotencyKey,
+) -> Result<Option<AcceptedPublish>> {
     let _turn = state.turns.reads.place(site.id).await?;
     Ok(state.store.first_publish(site.id, key).await?)
 }

@@ -20,7 +20,7 @@ use self::batch::Batch;
 use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
-use crate::store::{Items, NewPublish, Publish, RepeatKey};
+use crate::store::{IdempotencyKey, Items, NewPublish, Publish};
 use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
 use crate::web::http::turns::LARGE_ITEMS;
@@ -70,7 +70,7 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
     let (batch, canonical) = read.await?;
     // It holds the hash of the batch, so that no other batch can come with it.
     let hash = batch.hash(everything_is_home);
-    let repeat_key = RepeatKey::of_caller_reference(&batch.caller_reference, hash);
+    let idempotency_key = IdempotencyKey::of_caller_reference(&batch.caller_reference, hash);
     let accepted = match canonical {
         Ok(canonical) => {
             let publish = NewPublish {
@@ -79,13 +79,13 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
                 received_at: state.clock.now(),
                 items: canonical.items,
                 widened: canonical.widened,
-                repeat_key: Some(repeat_key),
+                idempotency_key: Some(idempotency_key),
                 traceparent: None,
                 publisher: Publisher::KeyPair(call.key_pair.name.as_str().into()),
             };
             accept(&state, &call.site, publish).await?
         }
-        Err(refusal) => accepted_before(&state, &call.site, &repeat_key)
+        Err(refusal) => accepted_before(&state, &call.site, &idempotency_key)
             .await?
             .ok_or(refusal)?,
     };

@@ -7,7 +7,8 @@ mod schemas;
 
 pub(crate) use answers::{OfInvalidation, OfList, OfMetrics, OfPublish, OfPublishing};
 pub(crate) use parameters::{
-    InvalidationPath, LONGEST_WAIT, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
+    IdempotencyKeyHeader, InvalidationPath, LONGEST_WAIT, PreferWait, PublishPath, SitePath,
+    TraceHeader,
 };
 
 /// Where operations are grouped.

@@ -50,7 +50,7 @@ pub(crate) struct PreferWait {
 /// Of calls that may be repeated.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(crate) struct RepeatKeyHeader {
+pub(crate) struct IdempotencyKeyHeader {
     /// Makes a repeat safe: the same key and body are answered as the first time, and purge nothing again. Of a signed
     /// call, `webhook-id` does the same, and this header is not looked at.
     #[param(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::coverage::Cover;
 use crate::domain::{AuditAction, InvalidationStatus, Item, Partition, PublishState};
-use crate::store::{Invalidation, Items, Publish, RepeatKey, parse_items};
+use crate::store::{IdempotencyKey, Invalidation, Items, Publish, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
 use crate::web::pages::views::{
@@ -72,7 +72,7 @@ pub(crate) async fn retry(
         .into_iter()
         .filter(|widened| items.contains(&widened.to))
         .collect();
-    let key = Some(RepeatKey::of_retry(id));
+    let key = Some(IdempotencyKey::of_retry(id));
     let (shown, repeated) = visit.publish(items, widened, key).await?;
     if repeated.is_none() {
         let detail = Some(id.to_string());

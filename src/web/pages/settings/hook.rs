@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::section::{ask, confirmed, layout};
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
-use crate::store::{Proof, RepeatKey};
+use crate::store::{IdempotencyKey, Proof};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::{ButtonForm, Ending};
@@ -41,7 +41,7 @@ pub(crate) async fn send_test(
         return Err(Error::NoSettings);
     }
     let form = once.form(&visit.state, &["test publish", &visit.site.name]);
-    let key = Some(RepeatKey::of_form(&form));
+    let key = Some(IdempotencyKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
     if repeated.is_none() {

@@ -15,13 +15,13 @@ const FORM: &str = "form\n";
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
 #[derive(Clone, Debug)]
-pub struct RepeatKey {
+pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of the request's body.
     pub body_hash: [u8; 32],
 }
 
-impl RepeatKey {
+impl IdempotencyKey {
     /// One press of “Try again”, one publish, however often the form is sent.
     pub fn of_retry(publish: Uuid) -> Self {
         Self {
