@@ -224,6 +224,18 @@ fn wildcards_that_wait_do_not_hold_up_a_publish_larger_than_the_quota() {
     assert!(taken(&plan).is_empty() && plan.has_backlog);
 }
 
+/// Its wildcard would replace what goes now, and waits.
+#[test]
+fn what_goes_of_a_publish_larger_than_the_quota_keeps_to_the_budget() {
+    let mut site = Site::new(Policy::Exact);
+    (site.room, site.quota) = (room(10, 0, 20), room(10, 2, 20));
+    site.budget = Some(5);
+    let pages = publish(1, ["/x/1", "/x/2", "/x/3", "/x/4"]);
+    let large = publish(3, ["/x/*", "/y/*", "/z/*", "/1", "/2"]);
+    let plan = site.plan(&[pages, publish(2, ["/w/*"]), large]);
+    assert_eq!(batches(&plan)[0].len(), 5);
+}
+
 #[test]
 fn economical_sends_what_was_asked_while_nothing_presses() {
     let waiting: Vec<_> = (0..100)

@@ -47,7 +47,8 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
         }
         // An older one waits, perhaps only for the other kind: what fits beside it goes.
         let left = if would_wait_for_ever {
-            add_some(&mut chosen, &missing, room, reserved)
+            let most = input.terms.paths_left.unwrap_or(u64::MAX);
+            add_some(&mut chosen, &missing, room, reserved, most)
         } else {
             need
         };
@@ -60,13 +61,21 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
     (chosen, limited)
 }
 
-/// Adds what one call has room for besides what is reserved, and returns what is left.
-fn add_some<'a>(chosen: &mut Cover<'a>, missing: &Cover<'a>, room: Room, reserved: Usage) -> Usage {
+/// Adds what one call has room for besides what is reserved, up to `most` items in all, and returns
+/// what is left.
+fn add_some<'a>(
+    chosen: &mut Cover<'a>,
+    missing: &Cover<'a>,
+    room: Room,
+    reserved: Usage,
+    most: u64,
+) -> Usage {
+    let most = most.min(room.paths_per_request.into());
     let mut left = Usage::default();
     for item in missing.items() {
         let (need, taken) = (Usage::of(slice::from_ref(item)), chosen.usage());
         if room.allows(taken + reserved, need)
-            && taken.total() < u64::from(room.paths_per_request)
+            && taken.total() < most
             && chosen.bytes() + item.as_str().len() <= MOST_BYTES
         {
             chosen.insert(item);
