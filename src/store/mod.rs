@@ -254,9 +254,9 @@ impl Store {
                     // the index takes 4 ms. Every query here has an index to use.
                     //
                     // Each is made once for a connection. By itself PostgreSQL plans a statement
-                    // anew the first five times, and some for ever; the longest take 5 to 13 ms
-                    // beside a storm. Without this, by turns, the slowest of a hundred publishes
-                    // took up to 43 % longer (docs/PERFORMANCE.md).
+                    // anew the first five times, and some for ever, and planning the longest takes
+                    // much longer than running them. With this, by turns, the slowest of a hundred
+                    // publishes came up to 30 % sooner (docs/PERFORMANCE.md).
                     sqlx::raw_sql(
                         "SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off; SET jit = off;
                          SET plan_cache_mode = force_generic_plan",
