@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
 use super::look::{LONGEST_HOLD, Look, Next};
+use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MOST_BYTES;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
@@ -292,8 +293,8 @@ impl Look<'_> {
         }
         let room = self.room_for_new().without(stored);
         match self.plan_new(room).await? {
-            Ok(Next::Nothing) | Err(_) => Ok(None),
-            Ok(next) => Ok(Some(next)),
+            Planned::Next(Next::Nothing) | Planned::NoRoom(_) => Ok(None),
+            Planned::Next(next) => Ok(Some(next)),
         }
     }
 
@@ -309,8 +310,8 @@ impl Look<'_> {
             return self.note_wait(Wait::new(WaitReason::Retry, until)).await;
         }
         match self.plan_new(self.room_for_new()).await? {
-            Ok(next) => Ok(next),
-            Err(wait) => self.note_wait(wait).await,
+            Planned::Next(next) => Ok(next),
+            Planned::NoRoom(wait) => self.note_wait(wait).await,
         }
     }
 }

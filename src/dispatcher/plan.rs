@@ -7,9 +7,16 @@ use crate::domain::spending::next_month;
 use crate::domain::{Kind, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan};
 use crate::store::{StoreError, Wait};
 
+/// What comes of planning.
+pub(super) enum Planned {
+    /// Usually a call.
+    Next(Next),
+    /// What is new may not go now.
+    NoRoom(Wait),
+}
+
 impl Look<'_> {
-    /// What comes of it, usually a call; or why what is new may not go now.
-    pub(super) async fn plan_new(&mut self, room: Room) -> Result<Result<Next, Wait>, StoreError> {
+    pub(super) async fn plan_new(&mut self, room: Room) -> Result<Planned, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = inputs.limits;
         let terms = inputs
@@ -20,9 +27,13 @@ impl Look<'_> {
         if let Some(kind) = wanted.only_kind() {
             let waits = store.waits_with(self.connection, inputs.site, kind);
             match waits.await? {
-                None => return Ok(Ok(Next::Nothing)),
+                None => return Ok(Planned::Next(Next::Nothing)),
                 Some(false) => {
-                    return Ok(Err(self.no_room_for(kind.one_of_the_other(), room, None)));
+                    return Ok(Planned::NoRoom(self.no_room_for(
+                        kind.one_of_the_other(),
+                        room,
+                        None,
+                    )));
                 }
                 Some(true) => {}
             }
@@ -32,7 +43,7 @@ impl Look<'_> {
             .waiting(self.connection, inputs.site, distribution, wanted)
             .await?;
         if waiting.is_empty() {
-            return Ok(Ok(Next::Nothing));
+            return Ok(Planned::Next(Next::Nothing));
         }
         let settled: Vec<_> = waiting
             .iter()
@@ -41,7 +52,7 @@ impl Look<'_> {
             .collect();
         if !settled.is_empty() {
             store.settle(inputs, &settled).await?;
-            return Ok(Ok(Next::Stale));
+            return Ok(Planned::Next(Next::Stale));
         }
         // Duplicates included: to drop them takes milliseconds of its own.
         let most: Usage = waiting
@@ -70,12 +81,12 @@ impl Look<'_> {
         });
         let Ok((plan, waiting)) = planning.await else {
             // It panicked, and the log has it.
-            return Ok(Ok(Next::Waits));
+            return Ok(Planned::Next(Next::Waits));
         };
         if plan.batches.is_empty() {
             let limited_until = plan.is_limited.then(|| next_month(now));
             if !plan.has_backlog {
-                return Ok(Err(Wait {
+                return Ok(Planned::NoRoom(Wait {
                     limited_until,
                     ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
                 }));
@@ -83,14 +94,14 @@ impl Look<'_> {
             let unlimited = waiting.iter().filter(|w| wanted.may_take(w.items.len()));
             let needs = unlimited.map(|w| Usage::of(&w.items));
             let most = needs.fold(Usage::default(), Usage::at_least);
-            return Ok(Err(self.no_room_for(most, room, limited_until)));
+            return Ok(Planned::NoRoom(self.no_room_for(most, room, limited_until)));
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();
         let claim = store
             .claim_planned(self.connection, inputs, &plan, &waiting, ids, self.taking)
             .await?;
-        Ok(Ok(Next::call(claim)))
+        Ok(Planned::Next(Next::call(claim)))
     }
 
     /// Publishes wait until there may be room for them. None needs more of a kind than `most`.
