@@ -23,7 +23,7 @@ pub static SCRIPT: LazyLock<String> = LazyLock::new(|| minified_script(SCRIPT_SO
 /// Changes whenever an asset does: pages ask for `…?v=VERSION`.
 pub(super) static VERSION: LazyLock<u64> = LazyLock::new(|| {
     let hasher = BuildHasherDefault::<DefaultHasher>::new();
-    hasher.hash_one((STYLE_SOURCE, SCRIPT_SOURCE, ICON_SOURCE, ICON_ALERT_SOURCE))
+    hasher.hash_one((&*STYLE, &*SCRIPT, ICON_SOURCE, ICON_ALERT_SOURCE))
 });
 
 /// A copy of the version that was asked for may be kept forever. Not under another version, for
