@@ -86,8 +86,9 @@ struct Row {
     is_begun: bool,
 }
 
-/// The publishes that wait after this one: those that hold items of only this kind, and no more of
-/// them than the budget allows. Each is a statement of its own, so that each has its index.
+/// The publishes that wait after this one: those that hold items of only this kind, or are begun
+/// and may have only such left, and no more of them than the budget allows. Each is a statement of
+/// its own, so that each has its index.
 fn page_of(
     site: SiteId,
     after: Uuid,
@@ -110,10 +111,16 @@ fn page_of(
     query.push(" AND NOT planned AND ended_at IS NULL AND id > ");
     query.push_bind(after);
     match only {
-        Some(Kind::Files) => query.push(" AND files > 0 AND wildcards = 0"),
-        Some(Kind::Wildcards) => query.push(" AND wildcards > 0 AND files = 0"),
+        Some(Kind::Files) => query.push(" AND files > 0 AND (wildcards = 0 OR "),
+        Some(Kind::Wildcards) => query.push(" AND wildcards > 0 AND (files = 0 OR "),
         None => &mut query,
     };
+    if only.is_some() {
+        query.push(
+            "EXISTS (SELECT FROM coverage c
+                     WHERE c.site_id = publish.site_id AND c.publish_id = publish.id))",
+        );
+    }
     if let Some(budget) = budget {
         query.push(" AND files + wildcards <= ").push_bind(budget);
     }

@@ -696,6 +696,36 @@ async fn all_wildcards_that_go_along_with_another_are_read() {
     assert_eq!(read_with(&service, 3_000, 1).await.len(), 601);
 }
 
+/// What is left of a publish may be of the kind that there is room for.
+#[tokio::test]
+async fn what_is_begun_is_read_behind_what_waits_for_a_full_kind() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    let wildcard = service.publish_paths(["/begun/*".to_owned()]).await;
+    service.run().await;
+    for n in 0..700 {
+        service
+            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
+            .await;
+    }
+    let begun = service
+        .publish_paths(["/page".to_owned(), "/begun/*".to_owned()])
+        .await;
+    sqlx::query(
+        "INSERT INTO coverage (invalidation_id, site_id, publish_id)
+         SELECT invalidation_id, site_id, $2::uuid FROM coverage WHERE publish_id = $1::uuid",
+    )
+    .bind(&wildcard)
+    .bind(&begun)
+    .execute(&mut service.database.connect().await)
+    .await
+    .unwrap();
+    let read = read_with(&service, 3_000, 0).await;
+    let last = read.last().unwrap();
+    assert_eq!(last.publish.to_string(), begun);
+    assert_eq!(last.items.len(), 1);
+}
+
 /// What is read of the queue where there is room for this many.
 async fn read_with(service: &Stepped, files: u32, wildcards: u32) -> Vec<Waiting> {
     let (mut room, quota) = (Room::default(), Room::default());
