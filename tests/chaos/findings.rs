@@ -35,6 +35,9 @@ const WILDCARDS_IN_PROGRESS: f64 = 15.0;
 /// The part of a quota that counts as in use where nothing waits in vain: a call holds seldom all
 /// that fits, and the next one takes a moment.
 const BUSY: f64 = 0.7;
+/// What a killed replica was calling is called again after this. Until then nothing else goes of
+/// its kind.
+const LEASE: Duration = Duration::seconds(30);
 /// How soon after its completion an invalidation is asked about while everything works.
 const NOTICED: Duration = Duration::seconds(2);
 /// What cannot be asked about, since its answer was lost or questions fail, counts for so long.
@@ -490,7 +493,8 @@ impl Evidence {
 
 impl Evidence {
     /// Whether the quota of a kind that the publish holds was worked through in the minute until
-    /// then, as far as anybody could know who asked as promised.
+    /// then, as far as anybody could know who asked as promised. A replica that was killed just
+    /// before everything worked may have taken a call with it.
     fn waits_for_room(&self, row: &StoredPublish, calm: Calm, until: OffsetDateTime) -> bool {
         let is_wildcard = |item: &String| item.ends_with('*');
         let site = site(&row.site);
@@ -499,6 +503,11 @@ impl Evidence {
             Some(Mishap::KeyMayNotAsk) => row.site == FRAGILE || row.site == TENANT,
             _ => false,
         };
+        let kills = self.journal.kills();
+        let last_kill = kills.into_iter().filter(|at| *at < calm.stretch.from).max();
+        let since = last_kill.map_or(until - LONGEST_WAIT, |at| {
+            (at + LEASE).max(until - LONGEST_WAIT)
+        });
         let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
         kinds.iter().any(|(wildcards, quota)| {
             let is_of_kind = |item: &&String| is_wildcard(item) == *wildcards;
@@ -507,7 +516,7 @@ impl Evidence {
                 .values()
                 .filter(|one| one.distribution == site.distribution)
                 .map(|one| {
-                    let begin = one.at.max(until - LONGEST_WAIT);
+                    let begin = one.at.max(since);
                     let end = one
                         .counts_until(calm.stretch.from, nobody_is_told)
                         .min(until);
@@ -515,7 +524,7 @@ impl Evidence {
                     (end - begin).max(Duration::ZERO).as_seconds_f64() * items as f64
                 })
                 .sum();
-            let most = LONGEST_WAIT.as_seconds_f64() * quota;
+            let most = (until - since).as_seconds_f64() * quota;
             row.items.iter().any(|item| is_of_kind(&item)) && busy >= most * BUSY
         })
     }

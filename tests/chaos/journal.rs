@@ -20,6 +20,7 @@ struct Pages {
     calms: Vec<Calm>,
     wrong_clocks: Vec<Wrong>,
     removals: Vec<Stretch>,
+    kills: Vec<OffsetDateTime>,
 }
 
 /// A stretch of time.
@@ -78,6 +79,15 @@ impl Journal {
 
     pub(crate) fn removals(&self) -> Vec<Stretch> {
         self.0.lock().unwrap().removals.clone()
+    }
+
+    /// A replica was killed, whatever it was doing.
+    pub(crate) fn killed(&self) {
+        self.0.lock().unwrap().kills.push(OffsetDateTime::now_utc());
+    }
+
+    pub(crate) fn kills(&self) -> Vec<OffsetDateTime> {
+        self.0.lock().unwrap().kills.clone()
     }
 
     pub(crate) fn breaches(&self) -> Vec<String> {

@@ -81,6 +81,7 @@ impl Replica {
             Trouble::Kill => {
                 journal.note("kills", format!("SIGKILL to {name}"));
                 self.child.kill().await.unwrap();
+                journal.killed();
                 tokio::time::sleep(step.lasts).await;
                 self.restart();
             }
