@@ -214,6 +214,8 @@ async fn run(options: &Options) -> ExitCode {
     for breach in &breaches {
         println!("\nBREACH {breach}");
     }
+    let seen_by_cloudfront = directory.path().join("cloudfront.json");
+    std::fs::write(seen_by_cloudfront, sandbox.state().await.to_string()).unwrap();
     println!(
         "==> {} breaches (script/chaos --seconds {} --seed {}), logs kept in {}",
         breaches.len(),
