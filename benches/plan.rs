@@ -4,7 +4,9 @@
 
 use std::time::Instant;
 
-use skycms_cdn::domain::{Item, KnownPaths, PlanInput, Policy, Room, Terms, Usage, Waiting, plan};
+use skycms_cdn::domain::{
+    Item, KindCounts, KnownPaths, PlanInput, Policy, Room, Terms, Waiting, plan,
+};
 use uuid::Uuid;
 
 const ROUNDS: u32 = 5;
@@ -25,7 +27,7 @@ fn main() {
             let known =
                 KnownPaths::new((0..50_000).map(|i| format!("/section-{}/page-{i}", i % 100)));
             let room = Room {
-                items: Usage::counted(100_000, 15),
+                items: KindCounts::counted(100_000, 15),
                 paths_per_request: 100_000,
             };
             let input = PlanInput {

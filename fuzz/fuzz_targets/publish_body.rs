@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use skycms_cdn::domain::{
-    Item, KnownPaths, Partition, PlanInput, Policy, PublishRequest, Publishing, Room, Terms,
-    Usage, Waiting, canonicalize, plan,
+    Item, KindCounts, KnownPaths, Partition, PlanInput, Policy, PublishRequest, Publishing, Room,
+    Terms, Waiting, canonicalize, plan,
 };
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ fn is_planned(items: Vec<Item>) {
         items,
     }];
     let room = Room {
-        items: Usage::counted(5, 2),
+        items: KindCounts::counted(5, 2),
         paths_per_request: 6,
     };
     for policy in [Policy::Exact, Policy::Economical { threshold: 3 }] {

@@ -10,7 +10,7 @@ use super::look::{LONGEST_HOLD, Look, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MOST_BYTES;
-use crate::domain::{AwsError, Room, Usage, WaitReason};
+use crate::domain::{AwsError, KindCounts, Room, WaitReason};
 use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait};
 
 /// How often a claim is prepared again after something has changed, before the site is left for
@@ -212,9 +212,9 @@ impl Look<'_> {
                 .fits(room.items)
             {
                 let flow = inputs.beliefs.flow(limits, now);
-                let (why, until) = match flow.admits_at(stored.usage, limits) {
+                let (why, until) = match flow.admits_at(stored.counts, limits) {
                     Some(next) => (WaitReason::Rate, next),
-                    None => (WaitReason::Quota, inputs.ask_again_at(stored.usage, now)),
+                    None => (WaitReason::Quota, inputs.ask_again_at(stored.counts, now)),
                 };
                 let held = store
                     .hold_stored(self.connection, inputs, stored, why, until, now)
@@ -270,7 +270,7 @@ impl Look<'_> {
                 && bytes <= MOST_BYTES
         };
         let like_it: Vec<_> = due.iter().take_while(fits).collect();
-        let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();
+        let sizes: Vec<_> = like_it.iter().map(|stored| stored.counts).collect();
         match joined(&sizes, inputs.beliefs.last(), room.at_most(quota)) {
             0 | 1 => Ok(Some(first.clone())),
             together => {
@@ -287,7 +287,7 @@ impl Look<'_> {
         &mut self,
         due: &[QueuedInvalidation],
     ) -> Result<Option<Next>, StoreError> {
-        let stored: Usage = due.iter().map(|stored| stored.usage).sum();
+        let stored: KindCounts = due.iter().map(|stored| stored.counts).sum();
         if due.is_empty() || stored.is_mixed() || self.gathering_until().is_some() {
             return Ok(None);
         }

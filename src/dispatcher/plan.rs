@@ -4,7 +4,9 @@ use time::OffsetDateTime;
 
 use super::look::{LONGEST_HOLD, Look, Next};
 use crate::domain::spending::next_month;
-use crate::domain::{Kind, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan};
+use crate::domain::{
+    Kind, KindCounts, KnownPaths, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
+};
 use crate::store::{StoreError, Wait};
 
 /// What comes of planning.
@@ -55,9 +57,9 @@ impl Look<'_> {
             return Ok(Planned::Next(Next::Stale));
         }
         // Duplicates included: to drop them takes milliseconds of its own.
-        let most: Usage = waiting
+        let most: KindCounts = waiting
             .iter()
-            .map(|publish| Usage::of(&publish.items))
+            .map(|publish| KindCounts::of(&publish.items))
             .sum();
         let backlog_since = inputs.backlog_since;
         let may_fold = terms.may_fold(most, limits.is_overdue(most, backlog_since, now));
@@ -92,8 +94,8 @@ impl Look<'_> {
                 }));
             }
             let unlimited = waiting.iter().filter(|w| wanted.may_take(w.items.len()));
-            let needs = unlimited.map(|w| Usage::of(&w.items));
-            let most = needs.fold(Usage::default(), Usage::at_least);
+            let needs = unlimited.map(|w| KindCounts::of(&w.items));
+            let most = needs.fold(KindCounts::default(), KindCounts::at_least);
             return Ok(Planned::NoRoom(self.no_room_for(most, room, limited_until)));
         }
         let clock = &self.dispatcher.clock;
@@ -105,7 +107,12 @@ impl Look<'_> {
     }
 
     /// Publishes wait until there may be room for them. None needs more of a kind than `most`.
-    fn no_room_for(&self, most: Usage, room: Room, limited_until: Option<OffsetDateTime>) -> Wait {
+    fn no_room_for(
+        &self,
+        most: KindCounts,
+        room: Room,
+        limited_until: Option<OffsetDateTime>,
+    ) -> Wait {
         let inputs = &self.inputs;
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
@@ -114,7 +121,7 @@ impl Look<'_> {
         // completion makes room for it. Nor does one rate wait for the other.
         let short = most.only(|kind| full_at(kind).is_none() && room.items[kind] < most[kind]);
         let (why, until) = match most.kinds().filter_map(full_at).min() {
-            Some(full) if short == Usage::default() => (WaitReason::Rate, full),
+            Some(full) if short == KindCounts::default() => (WaitReason::Rate, full),
             Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),
             None => (WaitReason::Quota, inputs.ask_again_at(most, now)),
         };

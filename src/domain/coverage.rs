@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Item, Usage};
+use super::{Item, KindCounts};
 
 /// Items none of which covers another.
 ///
@@ -83,8 +83,8 @@ impl<'a> Cover<'a> {
     }
 
     /// How much of CloudFront's quotas the items take.
-    pub fn usage(&self) -> Usage {
-        Usage::counted(self.files.len(), self.wildcards.len())
+    pub fn counts(&self) -> KindCounts {
+        KindCounts::counted(self.files.len(), self.wildcards.len())
     }
 
     pub const fn bytes(&self) -> usize {

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::bucket::{LONGEST_DEBT, TRAVEL, elapsed};
 use super::limits::whole;
-use super::{Kind, Limits, PerKind, Room, Usage};
+use super::{Kind, KindCounts, Limits, PerKind, Room};
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,11 +63,11 @@ impl Flow {
 
     /// When a stored batch may be sent, since what it needs is there or the bucket is full; none:
     /// now.
-    pub fn admits_at(self, usage: Usage, limits: &Limits) -> Option<OffsetDateTime> {
+    pub fn admits_at(self, needs: KindCounts, limits: &Limits) -> Option<OffsetDateTime> {
         // What one kind has overdrawn delays nothing of the other.
-        let waits = usage.kinds().filter_map(|kind| {
+        let waits = needs.kinds().filter_map(|kind| {
             let rate = limits.per_second[kind]?;
-            let missing = f64::from(usage[kind]).min(capacity(rate)) - self.tokens[kind];
+            let missing = f64::from(needs[kind]).min(capacity(rate)) - self.tokens[kind];
             // A microsecond more, so that rounding never makes the next try a moment early.
             (missing > 1e-9).then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
         });
@@ -76,13 +76,13 @@ impl Flow {
 
     /// When the refilled bucket of a kind will be full, unless it is.
     pub fn full_at(self, kind: Kind, limits: &Limits) -> Option<OffsetDateTime> {
-        let all = Usage::counted(u32::MAX, u32::MAX);
+        let all = KindCounts::counted(u32::MAX, u32::MAX);
         self.admits_at(all.only(|other| other == kind), limits)
     }
 
     /// Takes what a batch needs from refilled buckets.
-    pub fn spent(self, usage: Usage, limits: &Limits) -> Self {
-        let spend = |kind: Kind| match (limits.per_second[kind], usage[kind]) {
+    pub fn spent(self, needs: KindCounts, limits: &Limits) -> Self {
+        let spend = |kind: Kind| match (limits.per_second[kind], needs[kind]) {
             (None, _) | (_, 0) => self.tokens[kind],
             (Some(rate), amount) => {
                 let most = capacity(rate) - rate * TRAVEL.as_seconds_f64();
@@ -120,8 +120,8 @@ mod tests {
         }
     }
 
-    fn files(files: u32) -> Usage {
-        Usage::counted(files, 0)
+    fn files(files: u32) -> KindCounts {
+        KindCounts::counted(files, 0)
     }
 
     #[test]
@@ -129,9 +129,9 @@ mod tests {
         let limits = limits();
         let flow = Flow::full(&limits, START);
         let room = |flow: Flow| flow.narrow(limits.quota(), &limits).items;
-        assert_eq!(room(flow), Usage::counted(150, 1));
+        assert_eq!(room(flow), KindCounts::counted(150, 1));
         let spent = flow.spent(files(150), &limits);
-        assert_eq!(room(spent), Usage::counted(0, 1));
+        assert_eq!(room(spent), KindCounts::counted(0, 1));
         let next = spent.admits_at(files(10), &limits).unwrap();
         let at = |now| spent.refilled(&limits, now).admits_at(files(10), &limits);
         assert_eq!(at(next), None);
@@ -173,7 +173,7 @@ mod tests {
     fn what_one_kind_has_overdrawn_delays_nothing_of_the_other() {
         let limits = limits();
         let spent = Flow::full(&limits, START).spent(files(3_000), &limits);
-        let wildcard = Usage::counted(0, 1);
+        let wildcard = KindCounts::counted(0, 1);
         assert!(spent.admits_at(files(1), &limits).is_some());
         assert_eq!(spent.admits_at(wildcard, &limits), None);
         assert_eq!(spent.full_at(Kind::Wildcards, &limits), None);

@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::meter::Prices;
-use super::{Kind, PerKind, Room, Usage};
+use super::{Kind, KindCounts, PerKind, Room};
 
 /// By how much the clocks of replicas may differ.
 pub const SKEW: Duration = Duration::seconds(5);
@@ -77,7 +77,7 @@ impl Limits {
     }
 
     /// How long the quotas need, at least, to let through what waits.
-    pub fn clearing_time(&self, waiting: Usage) -> Duration {
+    pub fn clearing_time(&self, waiting: KindCounts) -> Duration {
         let ratio = |amount: u32, per: f64| f64::from(amount) / per.max(f64::MIN_POSITIVE);
         let rounds = |kind: Kind| ratio(waiting[kind], self.in_progress[kind].into());
         let rounds = rounds(Kind::Files).max(rounds(Kind::Wildcards));
@@ -100,7 +100,7 @@ impl Limits {
     /// call since `backlog_since` has left something waiting.
     pub fn is_overdue(
         &self,
-        asked: Usage,
+        asked: KindCounts,
         backlog_since: Option<OffsetDateTime>,
         now: OffsetDateTime,
     ) -> bool {
@@ -109,7 +109,7 @@ impl Limits {
     }
 
     /// What the quotas leave while `used` is in progress.
-    pub fn left(&self, used: Usage) -> Usage {
+    pub fn left(&self, used: KindCounts) -> KindCounts {
         self.in_progress.less(used)
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_lone_publish_clears_at_once_and_many_wildcards_do_not() {
         let limits = Limits::default();
-        let time = |files, wildcards| limits.clearing_time(Usage { files, wildcards });
+        let time = |files, wildcards| limits.clearing_time(KindCounts { files, wildcards });
         assert!(time(3_000, 15) <= Duration::seconds(3));
         assert_eq!(time(0, 16), IN_PROGRESS);
         assert_eq!(time(30_000, 0), IN_PROGRESS * 9);
@@ -140,7 +140,7 @@ mod tests {
             ..limits
         };
         assert_eq!(
-            slow.clearing_time(Usage::counted(6_000, 0)),
+            slow.clearing_time(KindCounts::counted(6_000, 0)),
             Duration::minutes(10)
         );
         assert_eq!(slow.quota().items.files, 10);

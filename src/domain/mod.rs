@@ -27,6 +27,7 @@ pub mod intake;
 pub mod invalidation;
 pub mod item;
 pub mod key_pair;
+pub mod kinds;
 pub mod limits;
 pub mod load;
 pub mod meter;
@@ -58,7 +59,6 @@ pub mod tag;
 pub mod test_report;
 mod text;
 pub mod trace;
-pub mod usage;
 
 pub use advice::Advice;
 pub use audit_action::AuditAction;
@@ -79,6 +79,7 @@ pub use intake::{
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
 pub use key_pair::{KeyPair, NewKeyPair, NotAKeyPair};
+pub use kinds::{Kind, KindCounts, PerKind, Room};
 pub use limits::Limits;
 pub use load::Load;
 pub use meter::{MicroUsd, MonthlyLimit, PastLimit, Prices};
@@ -103,4 +104,3 @@ pub use state::{InvalidationStatus, PublishState, WaitReason};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};
 pub use trace::TraceParent;
-pub use usage::{Kind, PerKind, Room, Usage};

@@ -1,6 +1,6 @@
 //! Pieces of batches: cut to what one call may hold, and joined again.
 
-use super::{Item, Kind, PerKind, Room, Usage};
+use super::{Item, Kind, KindCounts, PerKind, Room};
 
 /// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
 pub(super) fn class(item: &Item) -> u8 {
@@ -19,8 +19,8 @@ pub fn alike(one: &[Item], other: &[Item]) -> bool {
 
 /// Divides items into pieces that each fit one call.
 pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
-    let usage = Usage::of(items);
-    if usage.fits(room.items) && items.len() <= room.paths_per_request as usize {
+    let counts = KindCounts::of(items);
+    if counts.fits(room.items) && items.len() <= room.paths_per_request as usize {
         return vec![items.to_vec()];
     }
     Kind::ALL
@@ -40,7 +40,7 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
 
 /// How many of these batches, from the first on, are to go as one. Pieces of what was refused are
 /// joined again as calls are accepted: to at most twice what the `last` call of their kind held.
-pub fn joined(batches: &[Usage], last: Usage, room: Room) -> usize {
+pub fn joined(batches: &[KindCounts], last: KindCounts, room: Room) -> usize {
     let Some(first) = batches.first() else {
         return 0;
     };
@@ -48,8 +48,8 @@ pub fn joined(batches: &[Usage], last: Usage, room: Room) -> usize {
         0 => 0,
         held => room.items[kind].min(held.max(last[kind].saturating_mul(2))),
     });
-    let mut sum = Usage::default();
-    let fits = |batch: &&Usage| {
+    let mut sum = KindCounts::default();
+    let fits = |batch: &&KindCounts| {
         sum = sum + **batch;
         sum.fits(most) && sum.total() <= room.paths_per_request.into()
     };
@@ -67,7 +67,7 @@ mod tests {
             .map(|n| format!("/{n}"))
             .chain((0..3).map(|n| format!("/{n}/*")));
         let room = Room {
-            items: Usage::counted(2, 1),
+            items: KindCounts::counted(2, 1),
             ..Room::default()
         };
         let sizes: Vec<usize> = fit(&items(paths), room).iter().map(Vec::len).collect();
@@ -78,7 +78,7 @@ mod tests {
     fn paths_and_tags_are_cut_apart() {
         let batch = items((0..4).flat_map(|n| [format!("/{n}"), format!("#t{n}")]));
         let room = Room {
-            items: Usage::counted(4, 15),
+            items: KindCounts::counted(4, 15),
             ..Room::default()
         };
         let pieces = fit(&batch, room);
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn no_piece_is_left_with_a_single_item() {
         let room = Room {
-            items: Usage::counted(93, 15),
+            items: KindCounts::counted(93, 15),
             ..Room::default()
         };
         let batch = items((0..187).map(|n| format!("/{n}")));

@@ -4,7 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{Beliefs, Kind, Limits, Refusal, Usage};
+use super::{Beliefs, Kind, KindCounts, Limits, Refusal};
 
 /// What is believed of both quotas of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
@@ -48,9 +48,9 @@ pub struct Learned {
 /// What is in progress at a distribution.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    pub used: Usage,
+    pub used: KindCounts,
     /// The part of it that is counted just in case.
-    pub unconfirmed: Usage,
+    pub unconfirmed: KindCounts,
     /// When something last ended there.
     pub completed_at: Option<OffsetDateTime>,
 }

@@ -1,7 +1,7 @@
 use time::OffsetDateTime;
 
 use super::*;
-use crate::domain::{Beliefs, Counts, Limits, Quotas, RefusedFor, Usage, WaitReason};
+use crate::domain::{Beliefs, Counts, KindCounts, Limits, Quotas, RefusedFor, WaitReason};
 use crate::store::SiteStanding;
 
 fn value(text: &str, series: &str) -> f64 {
@@ -34,8 +34,8 @@ fn what_is_counted_is_told_under_its_name() {
     let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
     beliefs.files.lower(300, RefusedFor::Rate, now);
     let counts = Counts {
-        used: Usage::counted(40, 2),
-        unconfirmed: Usage::counted(7, 0),
+        used: KindCounts::counted(40, 2),
+        unconfirmed: KindCounts::counted(7, 0),
         completed_at: None,
     };
     let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);

@@ -11,7 +11,7 @@ use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::{lock_publishes, lock_settings};
 use super::{PlanInputs, Result, Store, column, integer, parse_items};
 use crate::domain::coverage::Cover;
-use crate::domain::{CallerReference, Item, Search, Usage};
+use crate::domain::{CallerReference, Item, KindCounts, Search};
 
 pub(super) struct Batch<'a> {
     id: Uuid,
@@ -98,8 +98,10 @@ pub(super) async fn store_batches(
             let items: Vec<&str> = batch.items.iter().map(Item::as_str).collect();
             items.join("\n")
         }),
-        &column(batches, |batch| integer(Usage::of(batch.items).files)),
-        &column(batches, |batch| integer(Usage::of(batch.items).wildcards)),
+        &column(batches, |batch| integer(KindCounts::of(batch.items).files)),
+        &column(batches, |batch| {
+            integer(KindCounts::of(batch.items).wildcards)
+        }),
         &column(batches, |batch| integer(batch.asked)),
         &column(batches, |batch| integer(batch.folded)),
         &column(batches, |batch| batch.search) as &[Option<Uuid>],

@@ -15,7 +15,7 @@ use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::spending::next_month;
-use crate::domain::{Beliefs, Bucket, Plan, Search, TraceParent, Usage, Waiting};
+use crate::domain::{Beliefs, Bucket, KindCounts, Plan, Search, TraceParent, Waiting};
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -46,8 +46,8 @@ impl SendClaim {
     }
 
     /// What else of ours is in progress at the distribution.
-    pub fn others(&self) -> Usage {
-        let counted = self.stored.usage.less(self.stored.needs(self.taking.now));
+    pub fn others(&self) -> KindCounts {
+        let counted = self.stored.counts.less(self.stored.needs(self.taking.now));
         self.inputs.used.less(counted)
     }
 
@@ -100,9 +100,9 @@ impl Store {
             Some(search) => Some(self.search(search).await?),
             None => None,
         };
-        let usage = stored.needs(taking.now);
+        let needs = stored.needs(taking.now);
         let mut tx = connection.begin().await?;
-        if !take_call(&mut tx, inputs, usage, taking).await? {
+        if !take_call(&mut tx, inputs, needs, taking).await? {
             return Ok(None);
         }
         let claimed = sqlx::query!(
@@ -150,9 +150,9 @@ impl Store {
         let (Some(first), Some(&id)) = (plan.batches.first(), ids.first()) else {
             return Ok(None);
         };
-        let usage = Usage::of(&first.items);
+        let needs = KindCounts::of(&first.items);
         let mut tx = connection.begin().await?;
-        if !take_call(&mut tx, inputs, usage, taking).await? {
+        if !take_call(&mut tx, inputs, needs, taking).await? {
             return Ok(None);
         }
         let limited_until = plan.is_limited.then(|| next_month(taking.now));
@@ -196,7 +196,7 @@ impl Store {
 async fn take_call(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
-    usage: Usage,
+    needs: KindCounts,
     taking: Taking,
 ) -> Result<bool> {
     let (now, left, was) = (taking.now, taking.bucket, inputs.stored_bucket);
@@ -223,7 +223,7 @@ async fn take_call(
         taking.token,
         now + LEASE,
         now,
-        serde_json::json!(inputs.spent(usage, now)),
+        serde_json::json!(inputs.spent(needs, now)),
         inputs.site.0,
         inputs.settings_version,
         inputs.rate_key,

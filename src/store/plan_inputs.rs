@@ -9,8 +9,8 @@ use super::spending::{month_usage, stored_spending};
 use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
-    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, LONGEST_BELIEF, Limits, MonthUsage,
-    PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending, Usage,
+    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KindCounts, LONGEST_BELIEF, Limits,
+    MonthUsage, PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -24,12 +24,12 @@ pub struct PlanInputs {
     /// What the site has on its way.
     pub in_flight: InFlight,
     /// What counts against the distribution's quotas.
-    pub used: Usage,
+    pub used: KindCounts,
     /// When the first of those that are counted although nobody can ask about them no longer
     /// counts.
     pub unconfirmed_until: Option<OffsetDateTime>,
     /// What the site has stored that has to wait for room: new publishes leave that room to it.
-    pub reserved: Usage,
+    pub reserved: KindCounts,
     /// The limits of the distribution: as configured, and as learned.
     pub limits: Limits,
     pub beliefs: Beliefs,
@@ -82,24 +82,24 @@ impl PlanInputs {
     }
 
     /// When these kinds, which have no room now, are looked at again unasked.
-    pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
+    pub fn ask_again_at(&self, kinds: KindCounts, now: OffsetDateTime) -> OffsetDateTime {
         let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);
         self.unconfirmed_until.map_or(asked, |ends| asked.min(ends))
     }
 
     /// What is believed about the distribution once this has been sent.
-    pub(super) fn spent(&self, usage: Usage, now: OffsetDateTime) -> Beliefs {
+    pub(super) fn spent(&self, needs: KindCounts, now: OffsetDateTime) -> Beliefs {
         let flow = self.beliefs.flow(&self.limits, now);
         let mut beliefs = self.beliefs;
         beliefs.asking(
-            usage,
+            needs,
             &self.limits,
             self.used,
             self.completed_at,
             &self.shortage,
             now,
         );
-        beliefs.flow = Some(flow.spent(usage, &self.limits));
+        beliefs.flow = Some(flow.spent(needs, &self.limits));
         beliefs
     }
 }
@@ -202,9 +202,9 @@ impl Store {
                 planned,
                 in_progress: row.own.unsigned_abs(),
             },
-            used: Usage::counted(row.files, row.wildcards),
+            used: KindCounts::counted(row.files, row.wildcards),
             unconfirmed_until: row.unconfirmed_since.map(|since| since + IN_PROGRESS),
-            reserved: Usage::counted(row.reserved_files, row.reserved_wildcards),
+            reserved: KindCounts::counted(row.reserved_files, row.reserved_wildcards),
             rate_key: row.rate_key,
             limits: beliefs.narrow(limits),
             beliefs,

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{Result, Store};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
-use crate::domain::{Counts, DistributionId, Limits, Quotas, Usage};
+use crate::domain::{Counts, DistributionId, KindCounts, Limits, Quotas};
 
 impl Store {
     /// What is believed about a distribution's quotas; `None` if nobody has settings for it.
@@ -51,8 +51,8 @@ impl Store {
         .await?;
         let quotas = rows.into_iter().map(|row| {
             let counts = Counts {
-                used: Usage::counted(row.files, row.wildcards),
-                unconfirmed: Usage::counted(row.unconfirmed_files, row.unconfirmed_wildcards),
+                used: KindCounts::counted(row.files, row.wildcards),
+                unconfirmed: KindCounts::counted(row.unconfirmed_files, row.unconfirmed_wildcards),
                 completed_at: row.completed_at,
             };
             // Perhaps another version wrote them: then nothing is believed yet.

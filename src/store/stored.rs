@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Connection, PlanInputs, Result, Store, parse_items};
 use crate::domain::limits::is_in_progress;
-use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason};
+use crate::domain::{CallerReference, InvalidationBatch, Item, KindCounts, WaitReason};
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
@@ -23,7 +23,7 @@ const STORED_PAGE: i64 = 8;
 pub struct QueuedInvalidation {
     pub id: Uuid,
     pub batch: InvalidationBatch,
-    pub usage: Usage,
+    pub counts: KindCounts,
     pub planned_at: OffsetDateTime,
     /// When the first attempt began that CloudFront may have accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
@@ -41,7 +41,7 @@ impl QueuedInvalidation {
     pub(super) fn new(id: Uuid, items: Vec<Item>, planned_at: OffsetDateTime) -> Self {
         Self {
             id,
-            usage: Usage::of(&items),
+            counts: KindCounts::of(&items),
             batch: InvalidationBatch {
                 caller_reference: CallerReference::of(id),
                 items,
@@ -74,12 +74,12 @@ impl QueuedInvalidation {
 
     /// The room that it takes beyond what is counted already. Once an attempt without an answer no
     /// longer counts, others may have taken its place.
-    pub fn needs(&self, now: OffsetDateTime) -> Usage {
+    pub fn needs(&self, now: OffsetDateTime) -> KindCounts {
         let recent = |since| is_in_progress(since, now);
         let is_counted = self.unknown_since.is_some() && self.unanswered_since.is_some_and(recent);
         match is_counted {
-            true => Usage::default(),
-            false => self.usage,
+            true => KindCounts::default(),
+            false => self.counts,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Store {
                         caller_reference: row.caller_reference,
                         items: parse_items(row.items)?,
                     },
-                    usage: Usage::counted(row.files, row.wildcards),
+                    counts: KindCounts::counted(row.files, row.wildcards),
                     planned_at: row.created_at,
                     unknown_since: row.unknown_since,
                     throttled: row.throttled.unsigned_abs(),

@@ -11,7 +11,7 @@ use super::items::remove_covered;
 use super::listen::{announce_change, announce_sites};
 use super::transitions::{lock_publishes, move_publishes};
 use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
-use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
+use crate::domain::{DistributionId, Kind, KindCounts, WaitReason, Waiting, Wanted};
 
 /// The most that one plan looks at, so that huge publishes do not fill the memory.
 const PLAN_PUBLISHES: usize = 10_000;
@@ -147,7 +147,7 @@ impl Store {
         let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
         // Of what may go, each item once; and of what there is no room for.
-        let (mut seen, mut held) = (Usage::default(), Usage::default());
+        let (mut seen, mut held) = (KindCounts::default(), KindCounts::default());
         let mut read = Read::default();
         let mut after = Uuid::nil();
         // Behind the front of the queue, only what may go is read.
@@ -180,14 +180,14 @@ impl Store {
             }
             for publish in publishes {
                 let asked = &publish.items;
-                let (need, may_take) = (Usage::of(asked), wanted.may_take(asked.len()));
+                let (need, may_take) = (KindCounts::of(asked), wanted.may_take(asked.len()));
                 let has_room = wanted.has_room_for(need, seen);
                 if may_take && !has_room {
                     held = held + need;
                 } else if may_take && !wanted.is_enough(seen) {
                     for item in asked {
                         if different.insert(item.clone()) {
-                            seen = seen + Usage::of(slice::from_ref(item));
+                            seen = seen + KindCounts::of(slice::from_ref(item));
                         }
                     }
                 }
@@ -198,7 +198,7 @@ impl Store {
             }
             if read.is_full() || !is_behind && wanted.has_quota_of_wildcards(held) {
                 // Where anything of the front is small enough for the budget, that goes first.
-                let is_any_small = seen != Usage::default();
+                let is_any_small = seen != KindCounts::default();
                 only = wanted.only_missing(seen);
                 budget = wanted.most_items().filter(|_| !is_any_small);
                 if is_behind || only.is_none() && budget.is_none() {

@@ -1,8 +1,8 @@
 //! Coverage, quotas, policies and folding.
 
 use skycms_cdn::domain::{
-    Fate, Item, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest, Publishing, Room,
-    Terms, Usage, Waiting, canonicalize, explain,
+    Fate, Item, KindCounts, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest,
+    Publishing, Room, Terms, Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
 };
@@ -27,7 +27,7 @@ pub(crate) fn known<S: ToString>(paths: impl IntoIterator<Item = S>) -> KnownPat
 
 pub(crate) fn room(files: u32, wildcards: u32, paths_per_request: u32) -> Room {
     Room {
-        items: Usage::counted(files, wildcards),
+        items: KindCounts::counted(files, wildcards),
         paths_per_request,
     }
 }

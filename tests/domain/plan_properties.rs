@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use proptest::prelude::*;
 use skycms_cdn::domain::{
-    Item, Policy, Room, Usage, Waiting, Wanted,
+    Item, KindCounts, Policy, Room, Waiting, Wanted,
     fold::{FoldGoal, PLAIN_WEIGHT, UNKNOWN_BELOW_A_DIRECTORY, UNKNOWN_BELOW_THE_ROOT, fold},
 };
 use uuid::Uuid;
@@ -81,7 +81,7 @@ fn any_site() -> impl Strategy<Value = Site> {
 }
 
 fn within(items: &[Item], room: Room) -> bool {
-    Usage::of(items).fits(room.items) && items.len() <= room.paths_per_request as usize
+    KindCounts::of(items).fits(room.items) && items.len() <= room.paths_per_request as usize
 }
 
 proptest! {
@@ -148,7 +148,7 @@ proptest! {
             }
             prop_assert!(round <= items * (ROUNDS_IN_PROGRESS + 1), "still waiting: {:?}", old);
             progress.pop_front();
-            site.room = quota.less(progress.iter().map(|items| Usage::of(items)).sum());
+            site.room = quota.less(progress.iter().map(|items| KindCounts::of(items)).sum());
             if stored.is_empty() {
                 let plan = site.plan(queue.make_contiguous());
                 queue.retain(|waiting| !plan.taken.contains(&waiting.publish));

@@ -1,8 +1,8 @@
 //! What a call that is throttled says: of the rate of calls, or of what the distribution takes.
 
 use skycms_cdn::domain::{
-    AfterCreate, AwsError, Beliefs, CreateOutcome, Limits, PerKind, RateLesson, RefusedFor, Sent,
-    Usage, Verdict, after_create,
+    AfterCreate, AwsError, Beliefs, CreateOutcome, KindCounts, Limits, PerKind, RateLesson,
+    RefusedFor, Sent, Verdict, after_create,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -27,7 +27,7 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
         unanswered_since: START,
         unknown_since: None,
         throttled: 0,
-        others: Usage::default(),
+        others: KindCounts::default(),
         spare_call: false,
         beliefs,
         limits,
@@ -40,9 +40,9 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
 #[test]
 fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let one = Usage::counted(0, 1);
+    let one = KindCounts::counted(0, 1);
     beliefs.wildcards.lower(10, RefusedFor::Rate, START);
-    beliefs.accepted(one, &limits, Usage::default(), START);
+    beliefs.accepted(one, &limits, KindCounts::default(), START);
     assert_eq!(
         beliefs.wildcards.most,
         Some(5),
@@ -87,7 +87,7 @@ fn refused(outcome: CreateOutcome, beliefs: Beliefs) -> Verdict {
         unanswered_since: START,
         unknown_since: None,
         throttled: 0,
-        others: Usage::counted(0, 1),
+        others: KindCounts::counted(0, 1),
         spare_call: true,
         beliefs,
         limits: &Limits::default(),

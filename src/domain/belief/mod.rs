@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use self::kind::Opinion;
 pub use self::kind::{Belief, Refusal, RefusedFor};
-use super::{Flow, Kind, Limits, PerKind, Room, Usage};
+use super::{Flow, Kind, KindCounts, Limits, PerKind, Room};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
 /// last asked against it.
@@ -56,7 +56,7 @@ impl Beliefs {
     }
 
     /// How much the last call of each kind held; 0 unless it was accepted.
-    pub fn last(&self) -> Usage {
+    pub fn last(&self) -> KindCounts {
         PerKind::each(|kind| self.of(kind).last)
     }
 
@@ -85,7 +85,7 @@ impl Beliefs {
     pub fn room(
         &self,
         limits: &Limits,
-        used: Usage,
+        used: KindCounts,
         completed_at: Option<OffsetDateTime>,
         shortage: &Shortage,
         now: OffsetDateTime,
@@ -108,7 +108,7 @@ impl Beliefs {
     /// the first of them may ask, since what waits for it need not wait for the other.
     pub fn ask_again_at(
         &self,
-        wanted: Usage,
+        wanted: KindCounts,
         shortage: &Shortage,
         now: OffsetDateTime,
     ) -> OffsetDateTime {
@@ -136,9 +136,9 @@ impl Beliefs {
     /// its answer, or for as long as a belief holds.
     pub fn asking(
         &mut self,
-        held: Usage,
+        held: KindCounts,
         limits: &Limits,
-        used: Usage,
+        used: KindCounts,
         completed_at: Option<OffsetDateTime>,
         shortage: &Shortage,
         now: OffsetDateTime,
@@ -154,7 +154,13 @@ impl Beliefs {
     }
 
     /// CloudFront accepted a call, besides what is `used`.
-    pub fn accepted(&mut self, held: Usage, limits: &Limits, used: Usage, now: OffsetDateTime) {
+    pub fn accepted(
+        &mut self,
+        held: KindCounts,
+        limits: &Limits,
+        used: KindCounts,
+        now: OffsetDateTime,
+    ) {
         self.answered(held, now);
         for kind in held.kinds() {
             let belief = self.of_mut(kind);
@@ -169,7 +175,7 @@ impl Beliefs {
     }
 
     /// CloudFront gave a usable answer to a call that was not throttled.
-    pub fn answered(&mut self, held: Usage, now: OffsetDateTime) {
+    pub fn answered(&mut self, held: KindCounts, now: OffsetDateTime) {
         self.throttled = 0;
         self.answered_at = Some(now);
         for kind in held.kinds() {
@@ -180,7 +186,7 @@ impl Beliefs {
     }
 
     /// CloudFront throttled a call.
-    pub fn throttled(&mut self, held: Usage, now: OffsetDateTime) {
+    pub fn throttled(&mut self, held: KindCounts, now: OffsetDateTime) {
         let is_another = self
             .throttled_at
             .is_none_or(|at| (now - at).abs() >= THROTTLED_APART);
@@ -196,7 +202,7 @@ impl Beliefs {
     }
 
     /// What came of a call says nothing about a quota: the next one may ask.
-    pub fn not_asked(&mut self, held: Usage) {
+    pub fn not_asked(&mut self, held: KindCounts) {
         for kind in held.kinds() {
             self.of_mut(kind).asked_at = None;
         }
@@ -204,7 +210,13 @@ impl Beliefs {
 
     /// CloudFront said that the quota for what the call held is full. Where the count says so too,
     /// smaller calls that still fit go on.
-    pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
+    pub fn full(
+        &mut self,
+        held: KindCounts,
+        limits: &Limits,
+        others: KindCounts,
+        now: OffsetDateTime,
+    ) {
         for kind in held.kinds() {
             if held[kind] <= limits.left(others)[kind] {
                 let belief = self.of_mut(kind);

@@ -4,12 +4,12 @@ use super::*;
 
 const START: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
 
-fn files(files: u32) -> Usage {
-    usage(files, 0)
+fn files(files: u32) -> KindCounts {
+    counts(files, 0)
 }
 
-fn usage(files: u32, wildcards: u32) -> Usage {
-    Usage { files, wildcards }
+fn counts(files: u32, wildcards: u32) -> KindCounts {
+    KindCounts { files, wildcards }
 }
 
 fn at(seconds: i64) -> OffsetDateTime {
@@ -17,7 +17,12 @@ fn at(seconds: i64) -> OffsetDateTime {
 }
 
 /// The room besides what is `used`, for a site that is not short of any.
-fn room(beliefs: &Beliefs, used: Usage, completed_at: Option<i64>, seconds: i64) -> Usage {
+fn room(
+    beliefs: &Beliefs,
+    used: KindCounts,
+    completed_at: Option<i64>,
+    seconds: i64,
+) -> KindCounts {
     let (limits, enough) = (Limits::default(), Shortage::default());
     let completed_at = completed_at.map(at);
     beliefs
@@ -37,7 +42,7 @@ fn learn(real: u32) -> (u32, u32) {
             refused += 1;
             beliefs.files.lower(held, RefusedFor::Rate, now);
         } else {
-            beliefs.accepted(files(held), &limits, Usage::default(), now);
+            beliefs.accepted(files(held), &limits, KindCounts::default(), now);
             last = held;
         }
     }
@@ -65,7 +70,7 @@ fn what_was_learned_is_raised_step_by_step_until_it_is_forgotten() {
     let mut steps = 0;
     while let Some(most) = beliefs.files.most {
         now += Duration::minutes(11);
-        beliefs.accepted(files(1), &limits, Usage::default(), now);
+        beliefs.accepted(files(1), &limits, KindCounts::default(), now);
         assert!(
             beliefs
                 .files
@@ -84,7 +89,7 @@ fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried
     let mut now = START;
     while let Some(most) = beliefs.files.most {
         now += Duration::SECOND;
-        beliefs.accepted(files(most), &limits, Usage::default(), now);
+        beliefs.accepted(files(most), &limits, KindCounts::default(), now);
     }
     assert!(now - START < Duration::MINUTE, "{}", now - START);
 
@@ -93,7 +98,7 @@ fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried
     while now < START + Duration::HOUR {
         now += Duration::SECOND;
         match beliefs.files.most {
-            Some(1) => beliefs.accepted(files(1), &limits, Usage::default(), now),
+            Some(1) => beliefs.accepted(files(1), &limits, KindCounts::default(), now),
             _ => {
                 tries += 1;
                 beliefs.files.lower(2, RefusedFor::Rate, now);
@@ -108,7 +113,7 @@ fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried
 fn a_call_that_is_accepted_beyond_a_refused_size_shows_that_it_was_chance() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
     beliefs.files.lower(2, RefusedFor::Rate, START);
-    beliefs.accepted(files(500), &limits, Usage::default(), at(1));
+    beliefs.accepted(files(500), &limits, KindCounts::default(), at(1));
     let belief = beliefs.files;
     assert_eq!((belief.most, belief.refused), (Some(1_000), None));
 }
@@ -129,24 +134,24 @@ fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
 #[test]
 fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let used = usage(3_000, 15);
-    beliefs.accepted(used, &limits, Usage::default(), START);
-    assert_eq!(room(&beliefs, used, None, 29), usage(0, 0));
+    let used = counts(3_000, 15);
+    beliefs.accepted(used, &limits, KindCounts::default(), START);
+    assert_eq!(room(&beliefs, used, None, 29), counts(0, 0));
     assert_eq!(room(&beliefs, used, None, 30), used);
     let set_back = room(&beliefs, used, None, -3_600);
     assert_eq!(set_back, used, "a clock that was set back");
-    beliefs.accepted(files(1), &limits, Usage::default(), at(20));
+    beliefs.accepted(files(1), &limits, KindCounts::default(), at(20));
     let left = room(&beliefs, used, None, 30);
-    assert_eq!(left, usage(0, 15), "the other kind was not asked about");
+    assert_eq!(left, counts(0, 15), "the other kind was not asked about");
 }
 
 #[test]
 fn what_waits_for_one_kind_does_not_wait_for_the_other() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    beliefs.full(files(1), &limits, Usage::default(), START);
-    beliefs.answered(usage(0, 1), START);
+    beliefs.full(files(1), &limits, KindCounts::default(), START);
+    beliefs.answered(counts(0, 1), START);
     let next =
-        |seconds| beliefs.ask_again_at(usage(1, 1), &Shortage::default(), at(seconds)) - START;
+        |seconds| beliefs.ask_again_at(counts(1, 1), &Shortage::default(), at(seconds)) - START;
     assert_eq!(next(0), Duration::seconds(5));
     assert_eq!(next(5), Duration::seconds(30));
     assert_eq!(next(30), Duration::seconds(31));
@@ -167,11 +172,11 @@ fn one_call_asks_and_the_next_waits_for_its_answer() {
 #[test]
 fn cloudfronts_word_that_a_kind_is_full_ends_with_a_completion() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let held = usage(0, 1);
+    let held = counts(0, 1);
     beliefs.full(held, &limits, held, START);
-    assert_eq!(room(&beliefs, files(0), None, 29), usage(3_000, 0));
-    assert_eq!(room(&beliefs, files(0), None, 30), usage(3_000, 15));
-    assert_eq!(room(&beliefs, files(0), Some(1), 2), usage(3_000, 15));
+    assert_eq!(room(&beliefs, files(0), None, 29), counts(3_000, 0));
+    assert_eq!(room(&beliefs, files(0), None, 30), counts(3_000, 15));
+    assert_eq!(room(&beliefs, files(0), Some(1), 2), counts(3_000, 15));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::PlanInput;
-use crate::domain::{Item, PerKind, Room, Usage, coverage::Cover};
+use crate::domain::{Item, KindCounts, PerKind, Room, coverage::Cover};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -13,7 +13,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
     let room = input.room;
     let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
-    let mut reserved = Usage::default();
+    let mut reserved = KindCounts::default();
     let mut limited = Vec::new();
     for (i, waiting) in input.waiting.iter().enumerate() {
         let sent = waiting
@@ -23,8 +23,8 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
         let missing: Cover<'_> = sent
             .filter(|item| chosen.covering(item).is_none())
             .collect();
-        let need = missing.usage();
-        let taken = chosen.usage();
+        let need = missing.counts();
+        let taken = chosen.counts();
         // What its wildcards cover no longer has to be sent.
         let total = taken.total() - missing.replaced_in(&chosen) as u64 + need.total();
         if input.terms.paths_left.is_some_and(|left| total > left) {
@@ -38,10 +38,13 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
             chosen.extend(missing.items());
             continue;
         }
-        let would_wait_for_ever = !quota.allows(Usage::default(), need)
+        let would_wait_for_ever = !quota.allows(KindCounts::default(), need)
             || need.total() > u64::from(quota.paths_per_request)
             || missing.bytes() > MOST_BYTES;
-        if would_wait_for_ever && reserved == Usage::default() && room.allows_some(taken, need) {
+        if would_wait_for_ever
+            && reserved == KindCounts::default()
+            && room.allows_some(taken, need)
+        {
             chosen.extend(missing.items());
             break;
         }
@@ -67,13 +70,13 @@ fn add_some<'a>(
     chosen: &mut Cover<'a>,
     missing: &Cover<'a>,
     room: Room,
-    reserved: Usage,
+    reserved: KindCounts,
     most: u64,
-) -> Usage {
+) -> KindCounts {
     let most = most.min(room.paths_per_request.into());
-    let mut left = Usage::default();
+    let mut left = KindCounts::default();
     for item in missing.items() {
-        let (need, taken) = (Usage::of(slice::from_ref(item)), chosen.usage());
+        let (need, taken) = (KindCounts::of(slice::from_ref(item)), chosen.counts());
         if room.allows(taken + reserved, need)
             && taken.total() < most
             && chosen.bytes() + item.as_str().len() <= MOST_BYTES
@@ -89,11 +92,11 @@ fn add_some<'a>(
 /// Spreads the items over batches: the first fits `room`, every other one `quota`.
 pub(super) fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
     let quota = quota.at_least_one();
-    let mut batches: Vec<(Usage, usize, Vec<&Item>)> = Vec::new();
+    let mut batches: Vec<(KindCounts, usize, Vec<&Item>)> = Vec::new();
     // Per kind, the first batch that may have room left: a full batch stays full.
     let mut first_open = [0, 0];
     for item in chosen.items() {
-        let (need, length) = (Usage::of(slice::from_ref(item)), item.as_str().len());
+        let (need, length) = (KindCounts::of(slice::from_ref(item)), item.as_str().len());
         let at = &mut first_open[usize::from(item.is_wildcard())];
         loop {
             if *at == batches.len() {
@@ -125,13 +128,13 @@ impl Room {
 
     /// Whether there is room for all of `need` besides what is taken. A kind that is not needed
     /// does not matter.
-    fn allows(self, taken: Usage, need: Usage) -> bool {
+    fn allows(self, taken: KindCounts, need: KindCounts) -> bool {
         let both = taken + need;
         need.kinds().all(|kind| both[kind] <= self.items[kind])
     }
 
     /// Whether there is room for any of `need` besides what is taken.
-    fn allows_some(self, taken: Usage, need: Usage) -> bool {
+    fn allows_some(self, taken: KindCounts, need: KindCounts) -> bool {
         taken.total() < u64::from(self.paths_per_request)
             && need.kinds().any(|kind| taken[kind] < self.items[kind])
     }

@@ -37,7 +37,7 @@ use self::batches::{choose, pack};
 use self::policy::folds;
 pub use self::policy::{DEFAULT_THRESHOLD, Policy, Terms};
 pub use self::wanted::Wanted;
-use super::{Item, Room, Usage, coverage::Cover, fold::KnownPaths};
+use super::{Item, KindCounts, Room, coverage::Cover, fold::KnownPaths};
 
 /// A publish that was accepted and not yet planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub struct Waiting {
 
 impl Waiting {
     /// What these ask for, each item once.
-    pub fn asked(waiting: &[Self]) -> Usage {
-        Self::cover(waiting).usage()
+    pub fn asked(waiting: &[Self]) -> KindCounts {
+        Self::cover(waiting).counts()
     }
 
     fn cover(waiting: &[Self]) -> Cover<'_> {
@@ -162,10 +162,10 @@ fn finish(
         asked += items.len();
         distinct.extend(items);
     }
-    let distinct = distinct.usage().total();
+    let distinct = distinct.counts().total();
     plan.saved = Saved {
         coalesced: asked as u64 - distinct,
-        folded: distinct.saturating_sub(chosen.usage().total()),
+        folded: distinct.saturating_sub(chosen.counts().total()),
     };
     plan.folds = folds
         .iter()

@@ -2,7 +2,7 @@
 
 use super::{PlanInput, Waiting};
 use crate::domain::{
-    Item, Usage,
+    Item, KindCounts,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
 };
 
@@ -40,7 +40,7 @@ pub struct Terms {
 
 impl Terms {
     /// Whether [`super::plan()`] may fold what waits, and therefore needs the known paths.
-    pub fn may_fold(&self, asked: Usage, overdue: bool) -> bool {
+    pub fn may_fold(&self, asked: KindCounts, overdue: bool) -> bool {
         let Policy::Economical { threshold } = self.policy else {
             return false;
         };
@@ -61,7 +61,7 @@ pub(super) fn folds(input: &PlanInput<'_>) -> Vec<Item> {
 
 fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let asked = Waiting::cover(input.waiting);
-    let count = asked.usage().total() as usize;
+    let count = asked.counts().total() as usize;
     let threshold = threshold.max(1) as usize;
     let many = count > threshold;
     let costly = count as u64 > input.terms.free_paths_left;
@@ -90,7 +90,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
         let fitting = room.items.total().min(room.paths_per_request.into()) as usize;
         // Tags take none of the room that wildcards make.
         goal.items = goal.items.min(fitting.max(1) + count - paths);
-        if asked.usage().wildcards > room.items.wildcards {
+        if asked.counts().wildcards > room.items.wildcards {
             goal.wildcards = room.items.wildcards as usize;
             goal.asked_wildcards_count = true;
         }

@@ -1,7 +1,7 @@
 //! How much of what waits has to be read.
 
 use super::{Policy, Terms};
-use crate::domain::{Kind, Room, Usage};
+use crate::domain::{Kind, KindCounts, Room};
 
 /// What one plan can use of what waits. No more has to be read.
 #[derive(Debug, Clone, Copy)]
@@ -15,13 +15,13 @@ pub struct Wanted {
 impl Wanted {
     /// The only kind that there is room for, if publishes without any of it cannot go.
     pub fn only_kind(&self) -> Option<Kind> {
-        let kind = self.only_missing(Usage::default());
+        let kind = self.only_missing(KindCounts::default());
         kind.filter(|_| self.terms.paths_left.is_none())
     }
 
     /// The one kind of which more may go than these different items, if there is one such kind and
     /// nothing is folded.
-    pub fn only_missing(&self, different: Usage) -> Option<Kind> {
+    pub fn only_missing(&self, different: KindCounts) -> Option<Kind> {
         let mut kinds = self.room.items.less(different).kinds();
         let kind = kinds.next().filter(|_| kinds.next().is_none());
         kind.filter(|_| self.terms.policy == Policy::Exact)
@@ -30,9 +30,9 @@ impl Wanted {
     /// Whether as many wildcards wait as may go once there is room, while there is none: whatever
     /// else needs one is not next, and no more of that has to be read. Where a wildcard may go, all
     /// that waits is read: what it covers goes along, however much of it there is.
-    pub fn has_quota_of_wildcards(&self, held: Usage) -> bool {
+    pub fn has_quota_of_wildcards(&self, held: KindCounts) -> bool {
         let quota = self.quota.items.wildcards.max(1);
-        self.only_missing(Usage::default()) == Some(Kind::Files) && held.wildcards >= quota
+        self.only_missing(KindCounts::default()) == Some(Kind::Files) && held.wildcards >= quota
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
@@ -49,14 +49,14 @@ impl Wanted {
 
     /// Whether a publish that needs these may go beside this many different items: it goes whole,
     /// and so not where a kind of it is full.
-    pub fn has_room_for(&self, need: Usage, different: Usage) -> bool {
+    pub fn has_room_for(&self, need: KindCounts, different: KindCounts) -> bool {
         let has_room = |kind: Kind| different[kind] < self.room.items[kind];
         self.terms.policy != Policy::Exact || need.kinds().all(has_room)
     }
 
     /// Whether this many different items are enough. What there is no room for does not count, so
     /// that what comes after it is seen too. Where there is folding, no number is enough.
-    pub fn is_enough(&self, different: Usage) -> bool {
+    pub fn is_enough(&self, different: KindCounts) -> bool {
         let Room {
             items,
             paths_per_request,

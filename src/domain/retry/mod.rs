@@ -12,8 +12,8 @@ use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
-    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, LONGEST_BELIEF, Limits, RefusedFor,
-    Shortage, Usage, WaitReason,
+    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, KindCounts, LONGEST_BELIEF, Limits,
+    RefusedFor, Shortage, WaitReason,
 };
 
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
@@ -42,7 +42,7 @@ pub struct Sent<'a> {
     /// How often it had been throttled since it last had another answer.
     pub throttled: u32,
     /// What else of ours is in progress at its distribution.
-    pub others: Usage,
+    pub others: KindCounts,
     /// Whether the access key's rate had another call left.
     pub spare_call: bool,
     pub beliefs: Beliefs,
@@ -145,7 +145,7 @@ impl AfterCreate {
 
 pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let now = sent.now;
-    let held = Usage::of(sent.items);
+    let held = KindCounts::of(sent.items);
     let mut beliefs = sent.beliefs;
     let mut rate = None;
     let hold = |why, after, error, attempt| AfterCreate::Hold {

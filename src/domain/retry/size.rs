@@ -4,7 +4,7 @@ use time::Duration;
 
 use super::{AfterCreate, Sent};
 use crate::domain::pieces::fit;
-use crate::domain::{AwsError, Beliefs, Kind, LONGEST_BELIEF, RefusedFor, Room, Usage};
+use crate::domain::{AwsError, Beliefs, Kind, KindCounts, LONGEST_BELIEF, RefusedFor, Room};
 
 /// A batch of a size that was never accepted, although an earlier attempt of its own may have been,
 /// is sent again as a whole while it is throttled: this often, with pauses of this length, and for
@@ -14,20 +14,20 @@ pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 
 impl Sent<'_> {
     /// Whether CloudFront has accepted a call of this size.
-    fn is_proven(&self, held: Usage) -> bool {
+    fn is_proven(&self, held: KindCounts) -> bool {
         let is_proven = |kind: &Kind| held[*kind] <= self.beliefs.of(*kind).accepted;
         Kind::ALL.iter().all(is_proven)
     }
 
     /// Whether `Throttling` may be about the size of a call that may have been accepted before.
-    pub(super) fn is_suspect(&self, held: Usage) -> bool {
+    pub(super) fn is_suspect(&self, held: KindCounts) -> bool {
         self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(held)
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
     /// before is suspected only after two other refusals in a row, which are unlikely to be chance;
     /// any other size at once, unless the rate of calls is the likelier reason.
-    pub(super) fn is_too_large(&self, held: Usage) -> bool {
+    pub(super) fn is_too_large(&self, held: KindCounts) -> bool {
         if self.items.len() == 1 {
             return false;
         }
@@ -58,7 +58,7 @@ pub(super) fn smaller(
     sent: &Sent<'_>,
     beliefs: &mut Beliefs,
 ) -> AfterCreate {
-    let held = Usage::of(sent.items);
+    let held = KindCounts::of(sent.items);
     let mut room = Room {
         items: held,
         paths_per_request: held.files.max(held.wildcards),
@@ -83,7 +83,7 @@ pub(super) fn smaller(
 
 /// A single item was throttled within a second of others that were accepted: that says more about
 /// what the distribution accepts a second than about the rate of calls, and is learned.
-pub(super) fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
+pub(super) fn too_soon(held: KindCounts, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
     let kind = held.kinds().next();
     let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.known[*kind]) else {
         return false;
@@ -97,7 +97,7 @@ pub(super) fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> b
 }
 
 /// A single item was refused for quota or rate: then size was not the reason.
-pub(super) fn one_alone(held: Usage, beliefs: &mut Beliefs) {
+pub(super) fn one_alone(held: KindCounts, beliefs: &mut Beliefs) {
     if held.total() == 1 {
         for kind in held.kinds() {
             beliefs.of_mut(kind).forget_unproven();

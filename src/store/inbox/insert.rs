@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, SiteId};
-use crate::domain::{Item, Usage, Widened};
+use crate::domain::{Item, KindCounts, Widened};
 use crate::store::{column, integer};
 
 /// Stores publishes, in one transaction if none of them repeats an earlier one.
@@ -58,7 +58,7 @@ impl NewPublish {
 /// Stores a lone publish, as most are, without what [`insert_all`] prepares for many.
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-    let usage = Usage::of(&publish.items);
+    let counts = KindCounts::of(&publish.items);
     let key = publish.idempotency_key.as_ref();
     sqlx::query!(
         "INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
@@ -68,8 +68,8 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
         publish.id,
         publish.received_at,
         &items as &[&str],
-        integer(usage.files),
-        integer(usage.wildcards),
+        integer(counts.files),
+        integer(counts.wildcards),
         publish.widened_json(),
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
@@ -84,7 +84,7 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
 /// Inserts many publishes in one statement, which ends as given.
 macro_rules! insert_many {
     ($publishes:ident, $end:literal) => {{
-        let usages = column($publishes, |publish| Usage::of(&publish.items));
+        let counts = column($publishes, |publish| KindCounts::of(&publish.items));
         let keys = column($publishes, |publish| publish.idempotency_key.as_ref());
         sqlx::query!(
             r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
@@ -104,8 +104,8 @@ macro_rules! insert_many {
                 let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
                 items.join("\n")
             }),
-            &column(&usages, |usage| integer(usage.files)),
-            &column(&usages, |usage| integer(usage.wildcards)),
+            &column(&counts, |counts| integer(counts.files)),
+            &column(&counts, |counts| integer(counts.wildcards)),
             &column($publishes, |publish| publish.widened_json()) as &[Option<serde_json::Value>],
             &column(&keys, |key| key.map(|key| key.key.as_str())) as &[Option<&str>],
             &column(&keys, |key| key.map(|key| &key.body_hash[..])) as &[Option<&[u8]>],

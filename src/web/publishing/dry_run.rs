@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Hint, InFlight, MicroUsd, Plan, PlanInput, Quotas, Terms,
-    Usage, WaitReason, Waiting, explain, hints, plan,
+    Canonical, Explanation, HeldNote, Hint, InFlight, KindCounts, MicroUsd, Plan, PlanInput, Quotas,
+    Terms, WaitReason, Waiting, explain, hints, plan,
 };
 use crate::store::{PlanInputs, Site};
 use crate::web::http::error::Result;
@@ -106,7 +106,7 @@ pub(crate) async fn dry_run(
     let first = plan
         .batches
         .first()
-        .map(|batch| Usage::of(&batch.items))
+        .map(|batch| KindCounts::of(&batch.items))
         .unwrap_or_default();
     let is_past_limit = terms.paths_left.is_some_and(|left| billed_paths > left);
     // Others that are held for the month hold up none that still fits.
@@ -140,7 +140,7 @@ pub(crate) async fn dry_run(
 }
 
 /// Why a call with this first batch would have to wait, if it would.
-fn room_for(first: Usage, inputs: &PlanInputs, now: OffsetDateTime) -> Option<WaitReason> {
+fn room_for(first: KindCounts, inputs: &PlanInputs, now: OffsetDateTime) -> Option<WaitReason> {
     let limits = &inputs.limits;
     let flow = inputs.beliefs.flow(limits, now);
     let room = inputs.room(now).less(inputs.reserved);

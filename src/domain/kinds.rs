@@ -22,7 +22,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
 
-    pub fn one_of_the_other(self) -> Usage {
+    pub fn one_of_the_other(self) -> KindCounts {
         PerKind::each(|kind| u32::from(kind != self))
     }
 
@@ -59,11 +59,11 @@ impl<T> Index<Kind> for PerKind<T> {
     }
 }
 
-/// What counts against the quotas of a distribution.
-pub type Usage = PerKind<u32>;
+/// How many of each kind.
+pub type KindCounts = PerKind<u32>;
 
-impl Usage {
-    /// What these items add.
+impl KindCounts {
+    /// How many there are among these items.
     pub fn of(items: &[Item]) -> Self {
         let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
         Self::counted(items.len() - wildcards, wildcards)
@@ -114,7 +114,7 @@ impl Usage {
     }
 }
 
-impl Add for Usage {
+impl Add for KindCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -122,9 +122,9 @@ impl Add for Usage {
     }
 }
 
-impl Sum for Usage {
-    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
-        usages.fold(Self::default(), Self::add)
+impl Sum for KindCounts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
     }
 }
 
@@ -138,10 +138,10 @@ pub struct Room {
 }
 
 impl Room {
-    /// No room for the kinds that `usage` has any of.
-    pub fn without(self, usage: Usage) -> Self {
+    /// No room for the kinds that `counts` has any of.
+    pub fn without(self, counts: KindCounts) -> Self {
         Self {
-            items: self.items.only(|kind| usage[kind] == 0),
+            items: self.items.only(|kind| counts[kind] == 0),
             ..self
         }
     }
@@ -153,10 +153,10 @@ impl Room {
         }
     }
 
-    /// What `usage` leaves of it.
-    pub fn less(self, usage: Usage) -> Self {
+    /// What `used` leaves of it.
+    pub fn less(self, used: KindCounts) -> Self {
         Self {
-            items: self.items.less(usage),
+            items: self.items.less(used),
             ..self
         }
     }
