@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
 use crate::store::{SealError, Sealer, Sender, ShownTo, Store, StoreError, hash};
-use crate::web::Hasher;
+use crate::web::AppState;
 
 /// What is wrong, and what to do, where the file is gone and something is sealed.
 const LOST: &str = "is missing, and a new key would not open what is stored: restore it from a backup. If there is none, \
@@ -175,26 +175,21 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
 
 /// The admin's password from the environment, or a link that sets it: a new one at each start until
 /// it is set.
-pub(super) async fn seed_password(
-    store: &Store,
-    config: &Config,
-    clock: &Clock,
-    public: &PublicUrl,
-    hasher: &Hasher,
-) -> Result<(), AppError> {
+pub(super) async fn seed_password(state: &AppState, config: &Config) -> Result<(), AppError> {
+    let store = &state.store;
     if store.password_hash().await?.is_some() {
         return Ok(());
     }
     if let Some(password) = &config.access.admin_password {
-        let hash = hasher.hash(password).await?;
-        if store.set_first_password(&hash, clock.now()).await? {
+        let hash = state.hasher.hash(password).await?;
+        if store.set_first_password(&hash, state.clock.now()).await? {
             tracing::info!(
                 "the password of admin is the one in ADMIN_PASSWORD; change it on the page"
             );
         }
         return Ok(());
     }
-    let link = new_set_up_link(store, clock, public).await?;
+    let link = new_set_up_link(store, &state.clock, &state.public).await?;
     tracing::info!("choose the password of admin within an hour at {link}");
     Ok(())
 }

@@ -46,14 +46,14 @@ impl Ends {
     }
 
     /// Follows the publishes that somebody waits for, for ever.
-    pub async fn follow(&self, store: &Store, mut changes: ChangeReader) {
+    pub async fn follow(self, store: Store, mut changes: ChangeReader) {
         loop {
             if self.awaited().is_empty() {
                 self.0.added.notified().await;
             }
             // What changed until now is found by looking.
             changes.catch_up();
-            if let Err(error) = within(DATABASE_LIMIT, self.look(store)).await {
+            if let Err(error) = within(DATABASE_LIMIT, self.look(&store)).await {
                 tracing::debug!(%error, "held answers wait for the database");
             }
             tokio::time::sleep(PACE).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{DATABASE_LIMIT, SiteId, Store, within};
+use super::{Changes, DATABASE_LIMIT, LiveChanges, SiteId, Store, within};
 
 /// The shortest time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -33,13 +33,14 @@ impl PublishNotifier {
         self.0.notify.notify_one();
     }
 
-    /// Notifies the pages of this replica, through `here`, and the other replicas, until it is
-    /// dropped.
-    pub async fn run(self, store: &Store, replica: Uuid, here: impl Fn(SiteId)) {
+    /// Notifies the pages of this replica, and the other replicas, until it is dropped.
+    pub async fn run(self, store: Store, replica: Uuid, pages: LiveChanges) {
         loop {
             self.0.notify.notified().await;
             let sites = std::mem::take(&mut *self.sites());
-            sites.iter().copied().for_each(&here);
+            for site in &sites {
+                pages.announce(Changes::Work(*site));
+            }
             let announce = store.announce_work(&sites, replica);
             if let Err(error) = within(DATABASE_LIMIT, announce).await {
                 tracing::debug!(%error, "other replicas could not be notified of what was published");

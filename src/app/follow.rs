@@ -1,0 +1,54 @@
+//! Passing on what other replicas announce.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::store::{self, Changes};
+use crate::web::AppState;
+
+/// Before the database is asked again, or listened to.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Follows what other replicas announce, for ever.
+pub(super) async fn follow(state: AppState, replica: Uuid) {
+    loop {
+        let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let listening = store::listen(&state.store, replica, move |change| {
+            let _ = heard.send(change);
+        });
+        let acting = async {
+            // When what could not be read is read again, whatever else is heard until then: a token
+            // that was revoked must not stay valid here because the database was busy.
+            let mut retry = pin!(tokio::time::sleep(RETRY_PAUSE));
+            let mut is_behind = false;
+            loop {
+                let change = tokio::select! {
+                    change = news.recv() => change,
+                    () = &mut retry, if is_behind => Some(Changes::Sites),
+                };
+                let Some(change) = change else { return };
+                match change {
+                    Changes::Work(site) => state.wake.published([site]),
+                    Changes::Sites | Changes::Anything => state.wake.wake(),
+                    Changes::State(_) => {}
+                }
+                if matches!(change, Changes::Sites | Changes::Anything) {
+                    let refreshed = state.directory.refresh(&state.store).await;
+                    is_behind = refreshed.is_err();
+                    if let Err(error) = refreshed {
+                        retry.set(tokio::time::sleep(RETRY_PAUSE));
+                        tracing::warn!(%error, "the sites could not be read again yet");
+                    }
+                }
+                state.changes.announce(change);
+            }
+        };
+        let (ended, ()) = tokio::join!(listening, acting);
+        if let Err(error) = ended {
+            tracing::warn!(%error, "listening to the database ended; trying again");
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
