@@ -86,24 +86,28 @@ impl App {
             tracing::info!(operations = %operations.local_addr()?, "health and metrics have a listener of their own");
         }
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
-        let dispatching = background.start(&state);
+        let mut needed = background.start(&state);
         if let Some(operations) = operations {
-            tasks.spawn(web::serve_operations(operations, state.clone()));
+            needed.spawn(web::serve_operations(operations, state.clone()));
         }
-        let serving = tasks.spawn(web::serve(listener, state));
-        let ended = tokio::select! {
+        needed.spawn(web::serve(listener, state));
+        let mut ended = tokio::select! {
             () = shutdown => Ok(()),
-            ended = serving => ended.map_err(std::io::Error::other),
-            // Without its dispatcher the service would accept publishes and send none.
-            ended = dispatching => Err(match ended {
-                Ok(()) => std::io::Error::other("the dispatcher ended by itself"),
-                Err(error) => std::io::Error::other(error),
+            Some(ended) = needed.join_next() => Err(match ended {
+                Ok(()) => std::io::Error::other("a part of it ended by itself"),
+                Err(panicked) => std::io::Error::other(panicked),
             }),
         };
         tracing::info!("stopping");
         stop.cancel();
         tasks.close();
         let finish = async {
+            while let Some(stopped) = needed.join_next().await {
+                // Whoever started the process is told of it, also now.
+                if let Err(panicked) = stopped {
+                    ended = Err(std::io::Error::other(panicked));
+                }
+            }
             tasks.wait().await;
             store.close().await;
         };

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -120,8 +120,9 @@ pub(super) async fn wire(
 }
 
 impl Background {
-    /// Starts all of it, and returns the dispatcher.
-    pub(super) fn start(self, state: &AppState) -> JoinHandle<()> {
+    /// Starts all of it. Returns what the service cannot be without: without its dispatcher it would
+    /// accept publishes and send none.
+    pub(super) fn start(self, state: &AppState) -> JoinSet<()> {
         let (store, clock, changes) = (&state.store, &state.clock, &state.changes);
         let (days, replica) = (self.history_days, clock.id());
         until_stop(state, follow(state.clone(), replica));
@@ -135,7 +136,9 @@ impl Background {
         let heard = changes.subscribe();
         let sweeping = janitor::follow(store.clone(), clock.clone(), days, heard);
         until_stop(state, sweeping);
-        state.tasks.spawn(self.dispatcher.run(state.stop.clone()))
+        let mut needed = JoinSet::new();
+        needed.spawn(self.dispatcher.run(state.stop.clone()));
+        needed
     }
 }
 
