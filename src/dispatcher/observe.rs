@@ -65,7 +65,7 @@ impl Dispatcher {
             | AfterCreate::Split {
                 searching: true, ..
             } => Some(InvalidationStatus::Failed),
-            AfterCreate::Hold { .. } | AfterCreate::Split { .. } => None,
+            AfterCreate::Queued { .. } | AfterCreate::Split { .. } => None,
         };
         if let Some(status) = status {
             self.metrics.invalidation(status);

@@ -164,7 +164,7 @@ fn log(
             tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, span_id,
                 items, "accepted by CloudFront");
         }
-        AfterCreate::Hold { why, .. } => {
+        AfterCreate::Queued { why, .. } => {
             let waiting_for = why.into_str();
             tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
                 error, waiting_for, "not accepted yet");

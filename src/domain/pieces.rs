@@ -46,7 +46,7 @@ pub fn joined(batches: &[KindCounts], last: KindCounts, room: Room) -> usize {
     };
     let most = PerKind::each(|kind| match first[kind] {
         0 => 0,
-        held => room.items[kind].min(held.max(last[kind].saturating_mul(2))),
+        size => room.items[kind].min(size.max(last[kind].saturating_mul(2))),
     });
     let mut sum = KindCounts::default();
     let fits = |batch: &&KindCounts| {

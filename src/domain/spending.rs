@@ -131,16 +131,16 @@ pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
     next.midnight().assume_utc()
 }
 
-/// More about why publishes are held than [`super::WaitReason`] says.
+/// More about why publishes wait than [`super::WaitReason`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldNote {
+pub enum WaitNote {
     /// The month's limit is reached, and the owner chose to hold.
     MonthlyLimit { until: OffsetDateTime },
     /// The quotas leave publishes waiting, and the policy exact does not fold them.
     Backlog { since: OffsetDateTime },
 }
 
-impl HeldNote {
+impl WaitNote {
     /// What it means and what can be done about it, if it is worth mentioning yet.
     pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
         match self {

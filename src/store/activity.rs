@@ -10,7 +10,7 @@ use super::known_paths::knows_path;
 use super::publishes::{Holds, holds};
 use super::{Page, Result, SiteId, Store};
 use crate::domain::edge::EdgeState;
-use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
+use crate::domain::{PublishState, Publisher, WaitNote, WaitReason};
 
 /// How many publishes a search for a path looks through, so that it takes no longer however many
 /// there are: at first the latest ones, as quickly as any list, and for whoever goes on more at a
@@ -115,7 +115,7 @@ pub struct PublishSummary {
     pub items_total: u64,
     /// Why it is held, or an invalidation that covers it.
     pub waiting_for: Option<WaitReason>,
-    pub note: Option<HeldNote>,
+    pub note: Option<WaitNote>,
     /// How many invalidations cover it.
     pub invalidations: u64,
     pub completed_invalidations: u64,

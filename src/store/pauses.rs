@@ -36,7 +36,7 @@ pub(super) async fn pause_or_resume(
     let site = claim.inputs.site;
     let is_answered = verdict.beliefs.answered_at > claim.inputs.beliefs.answered_at;
     match &verdict.after {
-        AfterCreate::Hold {
+        AfterCreate::Queued {
             why: WaitReason::Settings,
             until,
             error,

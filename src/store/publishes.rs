@@ -11,7 +11,7 @@ use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::spending::month_of;
 use crate::domain::{
-    HeldNote, InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitReason, Widened,
+    InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitNote, WaitReason, Widened,
 };
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Publish {
     pub widened: Vec<Widened>,
     /// Why it is held before any invalidation covers it.
     pub waiting_for: Option<WaitReason>,
-    pub note: Option<HeldNote>,
+    pub note: Option<WaitNote>,
     pub invalidations: Vec<Invalidation>,
     /// What readers get of its pages, once those have been checked.
     pub edge: Vec<EdgeCheck>,
@@ -148,7 +148,7 @@ impl Store {
         &self,
         site: SiteId,
         now: OffsetDateTime,
-    ) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
+    ) -> Result<Option<(WaitReason, Option<WaitNote>)>> {
         let mut connection = self.pool.acquire().await?;
         Ok(holds(&mut connection, site, now).await?.on(u64::MAX))
     }
@@ -158,17 +158,17 @@ impl Store {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Holds {
     /// What holds those that fit the month's limit, if anything does.
-    why: Option<(WaitReason, Option<HeldNote>)>,
+    why: Option<(WaitReason, Option<WaitNote>)>,
     /// How many paths are left of the limit while it holds back some, and until when it does.
     limited: Option<(u64, OffsetDateTime)>,
 }
 
 impl Holds {
     /// Why one of this many items is held.
-    pub(super) fn on(&self, items: u64) -> Option<(WaitReason, Option<HeldNote>)> {
+    pub(super) fn on(&self, items: u64) -> Option<(WaitReason, Option<WaitNote>)> {
         match self.limited {
             Some((left, until)) if items > left => {
-                Some((WaitReason::Quota, Some(HeldNote::MonthlyLimit { until })))
+                Some((WaitReason::Quota, Some(WaitNote::MonthlyLimit { until })))
             }
             _ => self.why,
         }
@@ -210,7 +210,7 @@ pub(super) async fn holds(
     let backlog = row
         .backlog_since
         .filter(|_| row.policy == PolicyName::Exact)
-        .map(|since| HeldNote::Backlog { since });
+        .map(|since| WaitNote::Backlog { since });
     let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
     Ok(Holds {
         why: row.waits_for.map(|why| (why, backlog)),

@@ -110,7 +110,7 @@ impl Recording<'_> {
                 self.accepted(Status::Unconfirmed, None, Some(error), None)
                     .await?
             }
-            AfterCreate::Hold {
+            AfterCreate::Queued {
                 why,
                 until,
                 error,
@@ -118,7 +118,7 @@ impl Recording<'_> {
             } => {
                 let until = next_call.map_or(*until, |next| next.max(*until));
                 let until = try_again.unwrap_or(until);
-                self.held(*why, until, error, *attempt).await?
+                self.queued(*why, until, error, *attempt).await?
             }
             AfterCreate::Failed { error, rest_too } => {
                 let ours = self.failed(error, self.fix).await?;
@@ -258,7 +258,7 @@ impl Recording<'_> {
     }
 
     /// The invalidation stays queued. Refusals for quota or rate do not count as attempts.
-    async fn held(
+    async fn queued(
         &mut self,
         why: WaitReason,
         until: OffsetDateTime,
@@ -303,7 +303,7 @@ impl Recording<'_> {
         let stored = &self.claim.stored;
         let unknown = matches!(
             after,
-            AfterCreate::Hold {
+            AfterCreate::Queued {
                 attempt: Attempt::Unknown,
                 ..
             }

@@ -359,7 +359,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         verdict: Verdict {
             beliefs: claim.beliefs(),
             rate: None,
-            after: AfterCreate::Hold {
+            after: AfterCreate::Queued {
                 why: WaitReason::Settings,
                 until: later + time::Duration::seconds(30),
                 error: AwsError {

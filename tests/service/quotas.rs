@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    HeldNote, MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending,
+    MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending, WaitNote,
 };
 use skycms_cdn::store::{PublishFilter, PublishSummary};
 use time::Duration;
@@ -195,7 +195,7 @@ async fn what_fits_a_monthly_limit_and_waits_for_room_says_nothing_of_the_limit(
     let listed = service.state.store.publishes(site, filter, 2, now);
     let listed = listed.await.unwrap().items;
     let is_limited =
-        |publish: &PublishSummary| matches!(publish.note, Some(HeldNote::MonthlyLimit { .. }));
+        |publish: &PublishSummary| matches!(publish.note, Some(WaitNote::MonthlyLimit { .. }));
     let limited: Vec<_> = listed.iter().map(is_limited).collect();
     assert_eq!(limited, [false, true], "the newest first");
 }

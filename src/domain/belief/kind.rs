@@ -119,8 +119,8 @@ impl Belief {
     }
 
     /// Notes that a call with this many was too large.
-    pub fn lower(&mut self, held: u32, why: RefusedFor, now: OffsetDateTime) {
-        if self.accepted >= held {
+    pub fn lower(&mut self, size: u32, why: RefusedFor, now: OffsetDateTime) {
+        if self.accepted >= size {
             self.accepted = 0;
         }
         if self.refused.is_none() {
@@ -131,10 +131,10 @@ impl Belief {
             };
             self.refusals = before.saturating_add(1);
         }
-        self.most = Some((held / 2).max(self.accepted).max(1));
-        self.refused = Some(held);
+        self.most = Some((size / 2).max(self.accepted).max(1));
+        self.refused = Some(size);
         self.refusal = Some(Refusal {
-            items: held,
+            items: size,
             why,
             at: now,
         });
@@ -157,8 +157,8 @@ impl Belief {
         }
     }
 
-    pub(super) fn raise(&mut self, held: u32, configured: u32, now: OffsetDateTime) {
-        self.accepted = self.accepted.max(held);
+    pub(super) fn raise(&mut self, size: u32, configured: u32, now: OffsetDateTime) {
+        self.accepted = self.accepted.max(size);
         let (Some(most), Some(learned_at)) = (self.most, self.learned_at) else {
             return;
         };
@@ -167,23 +167,23 @@ impl Belief {
         let is_recent = (now - learned_at).abs() < refused_for;
         let next = match self.refused {
             // It was chance: CloudFront accepts more.
-            Some(refused) if held >= refused => {
+            Some(refused) if size >= refused => {
                 (self.refused, self.refusals) = (None, 0);
-                held.saturating_mul(2)
+                size.saturating_mul(2)
             }
             // Halfway to what was refused, until the two are close.
             Some(refused) if is_recent => {
                 let gap = refused.saturating_sub(most);
-                if held < most || gap <= most / 8 || gap < 2 {
+                if size < most || gap <= most / 8 || gap < 2 {
                     return;
                 }
                 most + gap / 2
             }
             // More than was refused: that was chance, or CloudFront accepts more by now. A call
             // seldom holds all that it might, so half counts.
-            None if held > most / 2 => {
+            None if size > most / 2 => {
                 self.refusals = 0;
-                held.saturating_mul(2).max(most)
+                size.saturating_mul(2).max(most)
             }
             None if is_recent => return,
             _ => {

@@ -136,15 +136,15 @@ impl Beliefs {
     /// its answer, or for as long as a belief holds.
     pub fn asking(
         &mut self,
-        held: KindCounts,
+        size: KindCounts,
         limits: &Limits,
         used: KindCounts,
         completed_at: Option<OffsetDateTime>,
         shortage: &Shortage,
         now: OffsetDateTime,
     ) {
-        for kind in held.kinds() {
-            let beyond = held[kind] > limits.left(used)[kind];
+        for kind in size.kinds() {
+            let beyond = size[kind] > limits.left(used)[kind];
             let starves = shortage.starves(kind, now);
             let belief = self.of_mut(kind);
             if beyond || matches!(belief.opinion(completed_at, starves, now), Opinion::Ask) {
@@ -156,29 +156,29 @@ impl Beliefs {
     /// CloudFront accepted a call, besides what is `used`.
     pub fn accepted(
         &mut self,
-        held: KindCounts,
+        size: KindCounts,
         limits: &Limits,
         used: KindCounts,
         now: OffsetDateTime,
     ) {
-        self.answered(held, now);
-        for kind in held.kinds() {
+        self.answered(size, now);
+        for kind in size.kinds() {
             let belief = self.of_mut(kind);
-            if held[kind] > limits.left(used)[kind] {
+            if size[kind] > limits.left(used)[kind] {
                 // There was room beyond what is counted: the next one may ask, too.
                 belief.asked_at = None;
             }
             belief.full_at = None;
-            belief.last = held[kind];
-            belief.raise(held[kind], limits.quota().items[kind], now);
+            belief.last = size[kind];
+            belief.raise(size[kind], limits.quota().items[kind], now);
         }
     }
 
     /// CloudFront gave a usable answer to a call that was not throttled.
-    pub fn answered(&mut self, held: KindCounts, now: OffsetDateTime) {
+    pub fn answered(&mut self, size: KindCounts, now: OffsetDateTime) {
         self.throttled = 0;
         self.answered_at = Some(now);
-        for kind in held.kinds() {
+        for kind in size.kinds() {
             let belief = self.of_mut(kind);
             belief.answered_at = Some(now);
             belief.last = 0;
@@ -186,7 +186,7 @@ impl Beliefs {
     }
 
     /// CloudFront throttled a call.
-    pub fn throttled(&mut self, held: KindCounts, now: OffsetDateTime) {
+    pub fn throttled(&mut self, size: KindCounts, now: OffsetDateTime) {
         let is_another = self
             .throttled_at
             .is_none_or(|at| (now - at).abs() >= THROTTLED_APART);
@@ -195,15 +195,15 @@ impl Beliefs {
             self.throttled_at = Some(now);
         }
         self.answered_at = Some(now);
-        self.not_asked(held);
-        for kind in held.kinds() {
+        self.not_asked(size);
+        for kind in size.kinds() {
             self.of_mut(kind).last = 0;
         }
     }
 
     /// What came of a call says nothing about a quota: the next one may ask.
-    pub fn not_asked(&mut self, held: KindCounts) {
-        for kind in held.kinds() {
+    pub fn not_asked(&mut self, size: KindCounts) {
+        for kind in size.kinds() {
             self.of_mut(kind).asked_at = None;
         }
     }
@@ -212,13 +212,13 @@ impl Beliefs {
     /// smaller calls that still fit go on.
     pub fn full(
         &mut self,
-        held: KindCounts,
+        size: KindCounts,
         limits: &Limits,
         others: KindCounts,
         now: OffsetDateTime,
     ) {
-        for kind in held.kinds() {
-            if held[kind] <= limits.left(others)[kind] {
+        for kind in size.kinds() {
+            if size[kind] <= limits.left(others)[kind] {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
                 // With none of ours in progress, others have filled it, and nobody tells us when

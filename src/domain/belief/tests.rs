@@ -37,13 +37,13 @@ fn learn(real: u32) -> (u32, u32) {
     let (mut now, mut refused, mut last) = (START, 0, 0);
     for _ in 0..60 {
         now += Duration::seconds(2);
-        let held = beliefs.narrow(&limits).quota().items.files;
-        if held > real {
+        let size = beliefs.narrow(&limits).quota().items.files;
+        if size > real {
             refused += 1;
-            beliefs.files.lower(held, RefusedFor::Rate, now);
+            beliefs.files.lower(size, RefusedFor::Rate, now);
         } else {
-            beliefs.accepted(files(held), &limits, KindCounts::default(), now);
-            last = held;
+            beliefs.accepted(files(size), &limits, KindCounts::default(), now);
+            last = size;
         }
     }
     (refused, last)
@@ -172,8 +172,8 @@ fn one_call_asks_and_the_next_waits_for_its_answer() {
 #[test]
 fn cloudfronts_word_that_a_kind_is_full_ends_with_a_completion() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let held = counts(0, 1);
-    beliefs.full(held, &limits, held, START);
+    let size = counts(0, 1);
+    beliefs.full(size, &limits, size, START);
     assert_eq!(room(&beliefs, files(0), None, 29), counts(3_000, 0));
     assert_eq!(room(&beliefs, files(0), None, 30), counts(3_000, 15));
     assert_eq!(room(&beliefs, files(0), Some(1), 2), counts(3_000, 15));

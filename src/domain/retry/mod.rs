@@ -93,7 +93,7 @@ pub enum AfterCreate {
     /// An earlier attempt was accepted; its id was lost with the answer.
     Unconfirmed(AwsError),
     /// It stays queued.
-    Hold {
+    Queued {
         why: WaitReason,
         /// Until when: the invalidation, or the site if `why` is its settings.
         until: OffsetDateTime,
@@ -120,7 +120,7 @@ impl AfterCreate {
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::InProgress { .. } | Self::Completed { .. } => None,
-            Self::Hold { error, .. }
+            Self::Queued { error, .. }
             | Self::Unconfirmed(error)
             | Self::Split { error, .. }
             | Self::Failed { error, .. } => Some(error),
@@ -134,7 +134,7 @@ impl AfterCreate {
             | Self::Completed { .. }
             | Self::Unconfirmed(_)
             | Self::Split { .. } => true,
-            Self::Hold { why, .. } => *why == WaitReason::Quota,
+            Self::Queued { why, .. } => *why == WaitReason::Quota,
             // Not if it was given up after a day without an answer.
             Self::Failed { error, .. } => {
                 error.has_aws_code() && error.http_status.is_some_and(|status| status < 500)
@@ -145,10 +145,10 @@ impl AfterCreate {
 
 pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let now = sent.now;
-    let held = KindCounts::of(sent.items);
+    let size = KindCounts::of(sent.items);
     let mut beliefs = sent.beliefs;
     let mut rate = None;
-    let hold = |why, after, error, attempt| AfterCreate::Hold {
+    let queued = |why, after, error, attempt| AfterCreate::Queued {
         why,
         until: now + after,
         error,
@@ -156,7 +156,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     };
     let after = match outcome {
         CreateOutcome::Accepted { id, completed, .. } => {
-            beliefs.accepted(held, sent.limits, sent.others, now);
+            beliefs.accepted(size, sent.limits, sent.others, now);
             rate = Some(RateLesson::Accepted);
             match completed {
                 true => AfterCreate::Completed { id },
@@ -167,12 +167,12 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             }
         }
         CreateOutcome::AlreadyUsed(error) => {
-            beliefs.answered(held, now);
+            beliefs.answered(size, now);
             AfterCreate::Unconfirmed(error)
         }
         CreateOutcome::QuotaFull(error) => {
-            beliefs.answered(held, now);
-            let little = held.kinds().all(|kind| sent.others[kind] <= held[kind] / 2);
+            beliefs.answered(size, now);
+            let little = size.kinds().all(|kind| sent.others[kind] <= size[kind] / 2);
             // An earlier attempt may have been accepted, and be what the quota is full of: pieces
             // would be billed again.
             let may_be_accepted = sent
@@ -181,63 +181,63 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if may_be_accepted {
-                hold(WaitReason::Quota, UNKNOWN_PAUSE, error, Attempt::Unknown)
-            } else if sent.items.len() > 1 && (little || held.is_mixed()) {
+                queued(WaitReason::Quota, UNKNOWN_PAUSE, error, Attempt::Unknown)
+            } else if sent.items.len() > 1 && (little || size.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
                 // This says nothing about what one call may hold.
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
             } else {
-                one_alone(held, &mut beliefs);
-                beliefs.full(held, sent.limits, sent.others, now);
-                let until = beliefs.ask_again_at(held, &Shortage::default(), now);
-                hold(WaitReason::Quota, until - now, error, Attempt::Refused)
+                one_alone(size, &mut beliefs);
+                beliefs.full(size, sent.limits, sent.others, now);
+                let until = beliefs.ask_again_at(size, &Shortage::default(), now);
+                queued(WaitReason::Quota, until - now, error, Attempt::Refused)
             }
         }
         CreateOutcome::Throttled(error) => {
-            let (suspect, too_large) = (sent.is_suspect(held), sent.is_too_large(held));
-            let too_soon = too_soon(held, sent, &mut beliefs);
-            beliefs.throttled(held, now);
+            let (suspect, too_large) = (sent.is_suspect(size), sent.is_too_large(size));
+            let too_soon = too_soon(size, sent, &mut beliefs);
+            beliefs.throttled(size, now);
             if too_large {
                 // Then neither this call nor those before it came too fast.
                 rate = Some(RateLesson::Accepted);
                 smaller(error, RefusedFor::Rate, sent, &mut beliefs)
             } else if suspect {
                 // Its size is the likelier reason, which says nothing about the rate of calls.
-                hold(WaitReason::Rate, THROTTLED_PAUSE, error, Attempt::Refused)
+                queued(WaitReason::Rate, THROTTLED_PAUSE, error, Attempt::Refused)
             } else {
                 if !too_soon {
-                    one_alone(held, &mut beliefs);
+                    one_alone(size, &mut beliefs);
                     // With a call to spare it is chance, unless it happens again.
                     if !sent.spare_call || sent.items.len() == 1 || beliefs.throttled > 1 {
                         rate = Some(RateLesson::Throttled);
                     }
                 }
                 // The access key's bucket may make it later.
-                hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
+                queued(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             }
         }
         CreateOutcome::SettingsRejected(error) => {
-            beliefs.not_asked(held);
+            beliefs.not_asked(size);
             let since = sent.paused_since.unwrap_or(now);
             let after = ((now - since) / 10_i32).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-            hold(WaitReason::Settings, after, error, Attempt::Refused)
+            queued(WaitReason::Settings, after, error, Attempt::Refused)
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {
-            beliefs.answered(held, now);
+            beliefs.answered(size, now);
             smaller(error, RefusedFor::Size, sent, &mut beliefs)
         }
         CreateOutcome::BatchTooLarge(error) | CreateOutcome::BatchRefused(error) => {
-            beliefs.answered(held, now);
+            beliefs.answered(size, now);
             suspect(error, sent.items, sent.search)
         }
         CreateOutcome::NotSent(error) => {
-            beliefs.not_asked(held);
+            beliefs.not_asked(size);
             let after = match error.code.as_str() {
                 AwsError::TOO_LATE => Duration::SECOND,
                 _ => NOT_SENT_PAUSE,
             };
-            hold(WaitReason::Retry, after, error, Attempt::NotSent)
+            queued(WaitReason::Retry, after, error, Attempt::NotSent)
         }
         CreateOutcome::Unknown(error) if now - sent.unanswered_since > PERSISTENCE => {
             AfterCreate::Failed {
@@ -248,7 +248,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         CreateOutcome::Unknown(error) => {
             let unanswered: Duration = now - sent.unanswered_since;
             let after = (unanswered / 2_i32).clamp(Duration::SECOND, LONGEST_BACKOFF);
-            hold(WaitReason::Retry, after, error, Attempt::Unknown)
+            queued(WaitReason::Retry, after, error, Attempt::Unknown)
         }
     };
     Verdict {

@@ -14,20 +14,20 @@ pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 
 impl Sent<'_> {
     /// Whether CloudFront has accepted a call of this size.
-    fn is_proven(&self, held: KindCounts) -> bool {
-        let is_proven = |kind: &Kind| held[*kind] <= self.beliefs.of(*kind).accepted;
+    fn is_proven(&self, size: KindCounts) -> bool {
+        let is_proven = |kind: &Kind| size[*kind] <= self.beliefs.of(*kind).accepted;
         Kind::ALL.iter().all(is_proven)
     }
 
     /// Whether `Throttling` may be about the size of a call that may have been accepted before.
-    pub(super) fn is_suspect(&self, held: KindCounts) -> bool {
-        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(held)
+    pub(super) fn is_suspect(&self, size: KindCounts) -> bool {
+        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(size)
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
     /// before is suspected only after two other refusals in a row, which are unlikely to be chance;
     /// any other size at once, unless the rate of calls is the likelier reason.
-    pub(super) fn is_too_large(&self, held: KindCounts) -> bool {
+    pub(super) fn is_too_large(&self, size: KindCounts) -> bool {
         if self.items.len() == 1 {
             return false;
         }
@@ -36,14 +36,14 @@ impl Sent<'_> {
         // again; if it does not, the earlier attempt was refused too.
         if let Some(since) = self.unknown_since {
             let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
-            return !self.is_proven(held) && often && (self.now - since).abs() > LONGEST_BELIEF;
+            return !self.is_proven(size) && often && (self.now - since).abs() > LONGEST_BELIEF;
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);
-            belief.most.is_some() && held[kind] > belief.accepted
+            belief.most.is_some() && size[kind] > belief.accepted
         };
         let grown = Kind::ALL.into_iter().any(is_trial);
-        match self.is_proven(held) {
+        match self.is_proven(size) {
             true => self.beliefs.throttled > 1,
             false => self.spare_call || self.beliefs.throttled > 0 || grown,
         }
@@ -58,15 +58,15 @@ pub(super) fn smaller(
     sent: &Sent<'_>,
     beliefs: &mut Beliefs,
 ) -> AfterCreate {
-    let held = KindCounts::of(sent.items);
+    let size = KindCounts::of(sent.items);
     let mut room = Room {
-        items: held,
-        paths_per_request: held.files.max(held.wildcards),
+        items: size,
+        paths_per_request: size.files.max(size.wildcards),
     };
-    if !held.is_mixed() {
-        for kind in held.kinds() {
+    if !size.is_mixed() {
+        for kind in size.kinds() {
             let mut belief = *beliefs.of(kind);
-            belief.lower(held[kind], why, sent.now);
+            belief.lower(size[kind], why, sent.now);
             room.paths_per_request = belief.most.unwrap_or(1);
             // What is configured is known: nothing is remembered against it.
             if !sent.limits.known[kind] {
@@ -83,9 +83,9 @@ pub(super) fn smaller(
 
 /// A single item was throttled within a second of others that were accepted: that says more about
 /// what the distribution accepts a second than about the rate of calls, and is learned.
-pub(super) fn too_soon(held: KindCounts, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
-    let kind = held.kinds().next();
-    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.known[*kind]) else {
+pub(super) fn too_soon(size: KindCounts, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
+    let kind = size.kinds().next();
+    let Some(kind) = kind.filter(|kind| size.total() == 1 && !sent.limits.known[*kind]) else {
         return false;
     };
     let belief = beliefs.of_mut(kind);
@@ -97,9 +97,9 @@ pub(super) fn too_soon(held: KindCounts, sent: &Sent<'_>, beliefs: &mut Beliefs)
 }
 
 /// A single item was refused for quota or rate: then size was not the reason.
-pub(super) fn one_alone(held: KindCounts, beliefs: &mut Beliefs) {
-    if held.total() == 1 {
-        for kind in held.kinds() {
+pub(super) fn one_alone(size: KindCounts, beliefs: &mut Beliefs) {
+    if size.total() == 1 {
+        for kind in size.kinds() {
             beliefs.of_mut(kind).forget_unproven();
         }
     }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Hint, InFlight, KindCounts, MicroUsd, Plan, PlanInput, Quotas,
-    Terms, WaitReason, Waiting, explain, hints, plan,
+    Canonical, Explanation, Hint, InFlight, KindCounts, MicroUsd, Plan, PlanInput, Quotas, Terms,
+    WaitNote, WaitReason, Waiting, explain, hints, plan,
 };
 use crate::store::{PlanInputs, Site};
 use crate::web::http::error::Result;
@@ -30,7 +30,7 @@ pub(crate) struct DryRun {
     /// Why it would be held before being sent; none: it would go at once.
     pub(crate) waiting_for: Option<WaitReason>,
     /// More about why.
-    pub(crate) note: Option<HeldNote>,
+    pub(crate) note: Option<WaitNote>,
     /// What is believed of the distribution's quotas.
     pub(crate) quotas: Option<Quotas>,
 }
@@ -112,7 +112,7 @@ pub(crate) async fn dry_run(
     // Others that are held for the month hold up none that still fits.
     let held =
         state.store.held(site.id, now).await?.filter(|(_, note)| {
-            is_past_limit || !matches!(note, Some(HeldNote::MonthlyLimit { .. }))
+            is_past_limit || !matches!(note, Some(WaitNote::MonthlyLimit { .. }))
         });
     let (waiting_for, note) = match (&inputs, held) {
         (None, _) => (Some(WaitReason::Settings), None),
@@ -121,7 +121,7 @@ pub(crate) async fn dry_run(
             let until = next_month(now);
             (
                 Some(WaitReason::Quota),
-                Some(HeldNote::MonthlyLimit { until }),
+                Some(WaitNote::MonthlyLimit { until }),
             )
         }
         (Some(inputs), None) => (room_for(first, inputs, now), None),

@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::edge::EdgeState;
 use crate::domain::{
-    HeldNote, InvalidationStatus, PublishState, Publisher, RefusedFor, Step, StepOutcome,
+    InvalidationStatus, PublishState, Publisher, RefusedFor, Step, StepOutcome, WaitNote,
     WaitReason,
 };
 
@@ -157,9 +157,9 @@ pub const fn refused_for(why: &RefusedFor) -> &'static str {
 }
 
 /// Why something is held, in more detail if its note has more.
-pub const fn held(why: &WaitReason, note: Option<&HeldNote>) -> &'static str {
+pub const fn held(why: &WaitReason, note: Option<&WaitNote>) -> &'static str {
     match note {
-        Some(HeldNote::MonthlyLimit { .. }) => {
+        Some(WaitNote::MonthlyLimit { .. }) => {
             "waiting for the next month, because the monthly limit is reached"
         }
         _ => waiting_for(why),
