@@ -27,19 +27,19 @@ const LONGEST: Duration = Duration::minutes(5);
 pub const CLIENT_MEMORY: Duration = Duration::hours(24);
 /// Failures of all strangers at an account before they wait together.
 const STRANGERS_FREE: u32 = 100;
-/// The wait between two tries of strangers, from then on.
+/// The wait between two attempts of strangers, from then on.
 const STRANGERS_PAUSE: Duration = Duration::seconds(10);
 /// Strangers are free again after so long without a failure.
 pub const STRANGERS_MEMORY: Duration = Duration::hours(1);
 
-/// Tries that have failed or are under way.
+/// Attempts that have failed or are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tries {
+pub struct Attempts {
     pub failures: u32,
     pub last: OffsetDateTime,
 }
 
-impl Tries {
+impl Attempts {
     fn recent(self, memory: Duration, now: OffsetDateTime) -> u32 {
         if now - self.last < memory {
             self.failures
@@ -58,7 +58,7 @@ impl Tries {
 }
 
 /// How long `client` has to wait before its next try; zero: it may try now.
-pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
+pub fn client_wait(client: Attempts, now: OffsetDateTime) -> Duration {
     let failures = client.recent(CLIENT_MEMORY, now);
     let Some(doublings) = failures.checked_sub(FREE + 1) else {
         return Duration::ZERO;
@@ -68,7 +68,7 @@ pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
 }
 
 /// How long a stranger has to wait because of all strangers' failures.
-pub fn stranger_wait(client: Tries, strangers: Tries, now: OffsetDateTime) -> Duration {
+pub fn stranger_wait(client: Attempts, strangers: Attempts, now: OffsetDateTime) -> Duration {
     if client.recent(CLIENT_MEMORY, now) == 0
         || strangers.recent(STRANGERS_MEMORY, now) < STRANGERS_FREE
     {
@@ -92,8 +92,8 @@ mod tests {
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
-    fn tries(failures: u32) -> Tries {
-        Tries {
+    fn after(failures: u32) -> Attempts {
+        Attempts {
             failures,
             last: NOW,
         }
@@ -101,38 +101,38 @@ mod tests {
 
     #[test]
     fn a_client_waits_longer_with_each_failure_but_never_for_ever() {
-        let waits: Vec<_> = (0..=9).map(|n| client_wait(tries(n), NOW)).collect();
+        let waits: Vec<_> = (0..=9).map(|n| client_wait(after(n), NOW)).collect();
         let seconds = [0, 0, 0, 0, 0, 1, 2, 4, 8, 16].map(Duration::seconds);
         assert_eq!(waits, seconds);
-        assert_eq!(client_wait(tries(u32::MAX), NOW), LONGEST);
-        assert_eq!(client_wait(tries(u32::MAX), NOW + LONGEST), Duration::ZERO);
+        assert_eq!(client_wait(after(u32::MAX), NOW), LONGEST);
+        assert_eq!(client_wait(after(u32::MAX), NOW + LONGEST), Duration::ZERO);
     }
 
     #[test]
     fn nobody_waits_for_a_clock_that_was_set_back() {
         let set_back = NOW - Duration::DAY;
-        assert_eq!(client_wait(tries(9), set_back), Duration::ZERO);
-        let many = tries(STRANGERS_FREE);
-        assert_eq!(stranger_wait(tries(1), many, set_back), Duration::ZERO);
+        assert_eq!(client_wait(after(9), set_back), Duration::ZERO);
+        let many = after(STRANGERS_FREE);
+        assert_eq!(stranger_wait(after(1), many, set_back), Duration::ZERO);
     }
 
     #[test]
     fn failures_are_forgotten() {
         let later = NOW + CLIENT_MEMORY;
-        assert_eq!(tries(9).and_one_more(CLIENT_MEMORY, later).failures, 1);
-        assert_eq!(tries(9).and_one_more(CLIENT_MEMORY, NOW).failures, 10);
+        assert_eq!(after(9).and_one_more(CLIENT_MEMORY, later).failures, 1);
+        assert_eq!(after(9).and_one_more(CLIENT_MEMORY, NOW).failures, 10);
     }
 
     #[test]
     fn strangers_wait_together_but_for_the_first_try_of_an_address() {
-        let many = tries(STRANGERS_FREE);
-        assert_eq!(stranger_wait(tries(0), many, NOW), Duration::ZERO);
-        assert_eq!(stranger_wait(tries(1), many, NOW), STRANGERS_PAUSE);
+        let many = after(STRANGERS_FREE);
+        assert_eq!(stranger_wait(after(0), many, NOW), Duration::ZERO);
+        assert_eq!(stranger_wait(after(1), many, NOW), STRANGERS_PAUSE);
         assert_eq!(
-            stranger_wait(tries(1), many, NOW + STRANGERS_PAUSE),
+            stranger_wait(after(1), many, NOW + STRANGERS_PAUSE),
             Duration::ZERO
         );
-        let few = tries(STRANGERS_FREE - 1);
-        assert_eq!(stranger_wait(tries(1), few, NOW), Duration::ZERO);
+        let few = after(STRANGERS_FREE - 1);
+        assert_eq!(stranger_wait(after(1), few, NOW), Duration::ZERO);
     }
 }

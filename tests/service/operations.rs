@@ -4,7 +4,7 @@
 use futures_util::FutureExt as _;
 use serde_json::json;
 use skycms_cdn::domain::WaitReason;
-use skycms_cdn::store::{PublishFilter, TryingClient, Wait};
+use skycms_cdn::store::{PublishFilter, SignInClient, Wait};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -102,14 +102,14 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
         let _ = store
             .activity(site, PublishFilter::default(), 10, now)
             .now_or_never();
-        let client = TryingClient::Stranger([192, 0, 2, 1].into());
-        let _ = store.begin_try(client, now).now_or_never();
+        let client = SignInClient::Stranger([192, 0, 2, 1].into());
+        let _ = store.begin_attempt(client, now).now_or_never();
         tokio::task::yield_now().await;
     }
     // More than there are connections, and one after the other takes each of them.
     for n in 0..50 {
-        let client = TryingClient::Stranger([198, 51, 100, n].into());
-        let tried = store.begin_try(client, now).await;
+        let client = SignInClient::Stranger([198, 51, 100, n].into());
+        let tried = store.begin_attempt(client, now).await;
         assert!(
             tried.is_ok(),
             "on a connection that is in a transaction: {tried:?}"

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, NewPassword};
-use crate::store::{ADMIN, PasswordProof, TokenHash, TryingClient, hash};
+use crate::store::{ADMIN, PasswordProof, SignInClient, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -121,7 +121,7 @@ impl Owner {
         code: Option<&SecretString>,
         wrong: &str,
     ) -> Result<Result<String, (StatusCode, String)>> {
-        let (state, client) = (&self.visitor.state, TryingClient::Session(self.session));
+        let (state, client) = (&self.visitor.state, SignInClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
             Verdict::Right(hash) => Ok(hash),
             Verdict::Wrong => {

@@ -14,7 +14,7 @@ use crate::admin::audit::{self, Actor};
 use crate::domain::password::LONGEST;
 use crate::domain::session::{Role, Source};
 use crate::domain::{AuditAction, SecondStep};
-use crate::store::{ADMIN, Session, TryingClient};
+use crate::store::{ADMIN, Session, SignInClient};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -77,7 +77,7 @@ pub(crate) async fn submit(
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let device = session::known_device(&state, &headers).await?;
-    let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
+    let client = device.map_or(SignInClient::Stranger(from), SignInClient::Device);
     let username = fields.username.trim().to_owned();
     let next = fields.next.filter(|next| is_local_path(next));
     let page = sign_in_page(&state).await?;
@@ -163,22 +163,22 @@ pub(crate) fn admin() -> Session {
 /// password that cannot be right takes as long as one that is wrong.
 pub(crate) async fn check(
     state: &AppState,
-    client: TryingClient,
+    client: SignInClient,
     username: &str,
     password: SecretString,
     code: Option<&SecretString>,
 ) -> Result<Verdict> {
     let now = state.clock.now();
-    let wait = state.store.wait_before_try(client, now).await?;
+    let wait = state.store.wait_before_attempt(client, now).await?;
     if wait.is_positive() {
         return Ok(Verdict::Wait(wait));
     }
     let whose = match client {
-        TryingClient::Stranger(_) => Whose::Stranger,
-        TryingClient::Device(_) | TryingClient::Session(_) => Whose::Known,
+        SignInClient::Stranger(_) => Whose::Stranger,
+        SignInClient::Device(_) | SignInClient::Session(_) => Whose::Known,
     };
     let turn = state.hasher.turn(whose).await?;
-    if let Err(wait) = state.store.begin_try(client, now).await? {
+    if let Err(wait) = state.store.begin_attempt(client, now).await? {
         return Ok(Verdict::Wait(wait));
     }
     let possible = username == ADMIN && password.expose_secret().chars().count() <= LONGEST;
@@ -199,7 +199,7 @@ pub(crate) async fn check(
         };
     match hash.filter(|_| is_right) {
         Some(hash) => {
-            state.store.try_succeeded(client).await?;
+            state.store.attempt_succeeded(client).await?;
             Ok(Verdict::Right(hash))
         }
         None => Ok(Verdict::Wrong),

@@ -6,14 +6,14 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Result, Store, TokenHash, integer};
 use crate::domain::slow_down::{
-    CLIENT_MEMORY, STRANGERS_MEMORY, Tries, client_wait, stranger_wait,
+    Attempts, CLIENT_MEMORY, STRANGERS_MEMORY, client_wait, stranger_wait,
 };
 
 /// The key of all strangers together.
 const STRANGERS: &str = "strangers admin";
 
 #[derive(Clone, Copy, Debug)]
-pub enum TryingClient {
+pub enum SignInClient {
     /// A browser that has signed in before.
     Device(TokenHash),
     /// Somebody who is signed in and has to prove it again.
@@ -21,7 +21,7 @@ pub enum TryingClient {
     Stranger(IpAddr),
 }
 
-impl TryingClient {
+impl SignInClient {
     fn key(self) -> String {
         match self {
             Self::Device(hash) => format!("device {}", hex::encode(hash)),
@@ -36,11 +36,11 @@ impl TryingClient {
 }
 
 impl Store {
-    /// How long the client has to wait before its next try, at least. Takes no lock, so that a
-    /// storm of tries costs little.
-    pub async fn wait_before_try(
+    /// How long the client has to wait before its next attempt, at least. Takes no lock, so that a
+    /// storm of attempts costs little.
+    pub async fn wait_before_attempt(
         &self,
-        client: TryingClient,
+        client: SignInClient,
         now: OffsetDateTime,
     ) -> Result<Duration> {
         let row = sqlx::query!(
@@ -50,20 +50,20 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map_or(Duration::ZERO, |row| {
-            client_wait(tries(row.failures, row.last_at), now)
+            client_wait(attempts(row.failures, row.last_at), now)
         }))
     }
 
-    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or returns how long the
-    /// client has to wait.
-    pub async fn begin_try(
+    /// Begins an attempt, which counts as failed until [`Store::attempt_succeeded`], or returns how
+    /// long the client has to wait.
+    pub async fn begin_attempt(
         &self,
-        client: TryingClient,
+        client: SignInClient,
         now: OffsetDateTime,
     ) -> Result<Result<(), Duration>> {
         let key = client.key();
         let mut keys = vec![key.clone()];
-        if matches!(client, TryingClient::Stranger(_)) {
+        if matches!(client, SignInClient::Stranger(_)) {
             keys.push(STRANGERS.to_owned());
         }
         let mut tx = self.begin().await?;
@@ -80,7 +80,7 @@ impl Store {
         let of = |wanted: &str| {
             rows.iter()
                 .find(|row| row.key == wanted)
-                .map_or(tries(0, now), |row| tries(row.failures, row.last_at))
+                .map_or(attempts(0, now), |row| attempts(row.failures, row.last_at))
         };
         let own = of(&key);
         let wait = keys.get(1).map_or(Duration::ZERO, |strangers| {
@@ -105,13 +105,13 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// The try that began has succeeded: the client's failures are forgotten, and the strangers' go
-    /// down by one.
-    pub async fn try_succeeded(&self, client: TryingClient) -> Result<()> {
+    /// The attempt that began has succeeded: the client's failures are forgotten, and the strangers'
+    /// go down by one.
+    pub async fn attempt_succeeded(&self, client: SignInClient) -> Result<()> {
         sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
             .execute(&self.pool)
             .await?;
-        if matches!(client, TryingClient::Stranger(_)) {
+        if matches!(client, SignInClient::Stranger(_)) {
             sqlx::query!(
                 "UPDATE sign_in_tries SET failures = failures - 1 WHERE key = $1 AND failures > 0",
                 STRANGERS,
@@ -123,8 +123,8 @@ impl Store {
     }
 }
 
-fn tries(failures: i32, last: OffsetDateTime) -> Tries {
-    Tries {
+fn attempts(failures: i32, last: OffsetDateTime) -> Attempts {
+    Attempts {
         failures: failures.unsigned_abs(),
         last,
     }
