@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Response, redirect};
@@ -180,46 +181,56 @@ impl Resolve for Resolver {
     }
 }
 
+/// What of IPv4 is not the internet's, by IANA's registry of special-purpose addresses.
+const NOT_PUBLIC_V4: [Ipv4Net; 14] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 2, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
+    v4([224, 0, 0, 0], 4),
+    v4([240, 0, 0, 0], 4),
+];
+/// All of IPv6 that is the internet's.
+const GLOBAL: Ipv6Net = v6([0x2000, 0], 3);
+/// What of it is for documentation, or contains an IPv4 address.
+const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
+    v6([0x2001, 0], 23),
+    v6([0x2001, 0x0db8], 32),
+    v6([0x2002, 0], 16),
+    v6([0x3ff0, 0], 12),
+];
+/// Where a network without IPv4 reaches it (NAT64, RFC 6052).
+const NAT64: Ipv6Net = v6([0x0064, 0xff9b], 96);
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([a, b]: [u16; 2], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
+}
+
 /// Whether an address belongs to the internet: not to this machine, a private network or a cloud's
 /// own services, in whatever notation.
 fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
+        IpAddr::V4(ip) => !NOT_PUBLIC_V4.iter().any(|network| network.contains(&ip)),
+        IpAddr::V6(ip) if NAT64.contains(&ip) => {
+            let [.., a, b, c, d] = ip.octets();
+            is_public(Ipv4Addr::new(a, b, c, d).into())
+        }
+        IpAddr::V6(ip) => {
+            GLOBAL.contains(&ip) && !NOT_PUBLIC_V6.iter().any(|network| network.contains(&ip))
+        }
     }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let is_shared = a == 100 && (64..128).contains(&b);
-    let is_protocol_assignment = a == 192 && b == 0 && c == 0;
-    let is_benchmark = a == 198 && (18..20).contains(&b);
-    let is_reserved = a >= 240;
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_multicast()
-        || ip.is_documentation()
-        || a == 0
-        || is_shared
-        || is_protocol_assignment
-        || is_benchmark
-        || is_reserved)
-}
-
-/// Only global unicast, without what is for documentation or contains an IPv4 address; and where a
-/// network without IPv4 reaches such an address (NAT64, RFC 6052), what is public itself.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    if ip.segments().starts_with(&[0x64, 0xff9b, 0, 0, 0, 0]) {
-        let [.., a, b, c, d] = ip.octets();
-        return is_public_v4(Ipv4Addr::new(a, b, c, d));
-    }
-    let [first, second, ..] = ip.segments();
-    let is_global = first & 0xe000 == 0x2000;
-    let is_6to4 = first == 0x2002;
-    let is_teredo_or_other_protocol = first == 0x2001 && second < 0x0200;
-    let is_documentation = (first == 0x2001 && second == 0x0db8) || first & 0xfff0 == 0x3ff0;
-    is_global && !(is_6to4 || is_teredo_or_other_protocol || is_documentation)
 }
 
 #[cfg(test)]
@@ -228,48 +239,23 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {
-        for public in [
-            "13.32.1.1",
-            "8.8.8.8",
-            "2600:9000:2000::1",
-            "2a00:1450::1",
-            "64:ff9b::8.8.8.8",
+        for (addresses, is_of_the_internet) in [
+            ("13.32.1.1 8.8.8.8 2600:9000:2000::1 2a00:1450::1", true),
+            ("127.0.0.1 0.0.0.0 :: ::1 ::127.0.0.1", false),
+            ("10.1.2.3 172.16.0.1 192.168.1.1 ::ffff:10.0.0.1", false),
+            ("169.254.169.254 fe80::1 fd00:ec2::254 fec0::1", false),
+            ("100.64.0.1 192.0.0.170 198.18.0.1", false),
+            ("192.0.2.1 2001:db8::1", false),
+            ("224.0.0.1 240.0.0.1 255.255.255.255 ff02::1", false),
+            ("64:ff9b::8.8.8.8", true),
+            ("64:ff9b::7f00:1 64:ff9b::169.254.169.254", false),
+            ("64:ff9b:1::8.8.8.8", false),
+            ("2002:7f00:1:: 2001::1", false),
         ] {
-            assert!(is_public(public.parse().expect("an address")), "{public}");
-        }
-        for private in [
-            "127.0.0.1",
-            "0.0.0.0",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "192.0.0.170",
-            "198.18.0.1",
-            "192.0.2.1",
-            "224.0.0.1",
-            "240.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "fe80::1",
-            "fd00:ec2::254",
-            "fec0::1",
-            "ff02::1",
-            "::ffff:10.0.0.1",
-            "::127.0.0.1",
-            "64:ff9b::7f00:1",
-            "64:ff9b::169.254.169.254",
-            "64:ff9b:1::8.8.8.8",
-            "2002:7f00:1::",
-            "2001::1",
-            "2001:db8::1",
-        ] {
-            assert!(
-                !is_public(private.parse().expect("an address")),
-                "{private}"
-            );
+            for address in addresses.split(' ') {
+                let ip = address.parse().expect("an address");
+                assert_eq!(is_public(ip), is_of_the_internet, "{address}");
+            }
         }
     }
 
