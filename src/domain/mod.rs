@@ -54,7 +54,7 @@ pub mod slow_down;
 pub mod spending;
 pub mod state;
 #[cfg(test)]
-mod table;
+pub(crate) mod table;
 pub mod tag;
 pub mod test_report;
 mod text;

@@ -4,7 +4,7 @@ use super::Item;
 use super::edge::EdgeAnswer;
 
 /// The rows of a table, whose cells stand between bars.
-pub(super) fn rows<const N: usize>(table: &str) -> impl Iterator<Item = [&str; N]> {
+pub(crate) fn rows<const N: usize>(table: &str) -> impl Iterator<Item = [&str; N]> {
     let lines = table.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();

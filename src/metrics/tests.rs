@@ -1,6 +1,7 @@
 use time::OffsetDateTime;
 
 use super::*;
+use crate::domain::table::rows;
 use crate::domain::{Beliefs, Counts, KindCounts, Limits, Quotas, RefusedFor, WaitReason};
 use crate::store::SiteStanding;
 
@@ -45,50 +46,35 @@ fn what_is_counted_is_told_under_its_name() {
         sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
         distributions: vec![("E1".into(), quotas)],
     }));
-    let of = |name: &str, kind: &str| {
-        format!("skycms_cdn_distribution_{name}{{distribution=\"E1\",kind=\"{kind}\"}}")
-    };
-    for (series, expected) in [
-        ("skycms_cdn_publish_accept_seconds_count", 1.0),
-        (
-            "skycms_cdn_publish_accept_seconds_bucket{le=\"0.0025\"}",
-            0.0,
-        ),
-        (
-            "skycms_cdn_publish_accept_seconds_bucket{le=\"0.005\"}",
-            1.0,
-        ),
-        ("skycms_cdn_invalidation_submit_seconds_sum", 0.3),
-        ("skycms_cdn_invalidation_complete_seconds_sum", 0.0),
-        ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
-        ("skycms_cdn_queue_oldest_seconds", 1.5),
-        ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
-        ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
-        (
-            "skycms_cdn_notification_deliveries_total{outcome=\"delivered\"}",
-            1.0,
-        ),
-        ("skycms_cdn_notification_endpoints_switched_off_total", 1.0),
-        ("skycms_cdn_database_up", 1.0),
-        ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
-        ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),
-        ("skycms_cdn_site_month_paths{site=\"shop\"}", 12.0),
-        ("skycms_cdn_site_month_limit_paths{site=\"blog\"}", 50.0),
-        ("skycms_cdn_site_waits{site=\"blog\",for=\"rate\"}", 1.0),
-        ("skycms_cdn_site_waits{site=\"blog\",for=\"quota\"}", 0.0),
-        (&of("in_progress", "files"), 40.0),
-        (&of("unconfirmed", "files"), 7.0),
-        (&of("quota", "wildcards"), 15.0),
-        (&of("call_items", "files"), 150.0),
-        (&of("call_items", "wildcards"), 15.0),
-        (&of("full", "files"), 0.0),
-        (
-            "skycms_cdn_distribution_learned_timestamp_seconds{distribution=\"E1\",kind=\"files\",\
-             refused_for=\"rate\"}",
-            0.0,
-        ),
-    ] {
-        let shown = value(&text, series);
+    for [series, expected] in rows(
+        r#"publish_accept_seconds_count | 1
+           publish_accept_seconds_bucket{le="0.0025"} | 0
+           publish_accept_seconds_bucket{le="0.005"} | 1
+           invalidation_submit_seconds_sum | 0.3
+           invalidation_complete_seconds_sum | 0
+           api_refusals_total{status="503"} | 1
+           queue_oldest_seconds | 1.5
+           edge_checks_total{state="stale"} | 1
+           publish_fresh_seconds_sum | 12
+           notification_deliveries_total{outcome="delivered"} | 1
+           notification_endpoints_switched_off_total | 1
+           database_up | 1
+           site_paused{site="blog"} | 1
+           site_paused{site="shop"} | 0
+           site_month_paths{site="shop"} | 12
+           site_month_limit_paths{site="blog"} | 50
+           site_waits{site="blog",for="rate"} | 1
+           site_waits{site="blog",for="quota"} | 0
+           distribution_in_progress{distribution="E1",kind="files"} | 40
+           distribution_unconfirmed{distribution="E1",kind="files"} | 7
+           distribution_quota{distribution="E1",kind="wildcards"} | 15
+           distribution_call_items{distribution="E1",kind="files"} | 150
+           distribution_call_items{distribution="E1",kind="wildcards"} | 15
+           distribution_full{distribution="E1",kind="files"} | 0
+           distribution_learned_timestamp_seconds{distribution="E1",kind="files",refused_for="rate"} | 0"#,
+    ) {
+        let shown = value(&text, &format!("{PREFIX}_{series}"));
+        let expected: f64 = expected.parse().expect("a number");
         assert!(
             (shown - expected).abs() < 1e-9,
             "{series} is {shown} in:\n{text}"

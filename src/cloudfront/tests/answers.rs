@@ -4,6 +4,7 @@ use time::macros::datetime;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::domain::table::rows;
 use crate::domain::{AwsError, Step, StepOutcome};
 
 #[tokio::test]
@@ -21,48 +22,33 @@ async fn an_accepted_invalidation_has_its_id() {
 
 #[tokio::test]
 async fn each_error_of_a_create_has_its_meaning() {
-    let used = "Your request contains a caller reference that was used for a previous invalidation batch for the same distribution.";
-    for (status, code, message, meaning) in [
-        (
-            403,
-            "AccessDenied",
-            "User: x is not authorized",
-            "settings_rejected",
-        ),
-        (
-            403,
-            "InvalidClientTokenId",
-            "The security token is invalid.",
-            "settings_rejected",
-        ),
-        (
-            403,
-            "SignatureDoesNotMatch",
-            "It does not match.",
-            "settings_rejected",
-        ),
-        (403, "ExpiredToken", "", "settings_rejected"),
-        (403, "ExpiredTokenException", "", "settings_rejected"),
-        (403, "MissingAuthenticationToken", "", "settings_rejected"),
-        (404, "NoSuchDistribution", "", "settings_rejected"),
-        (404, "EntityNotFound", "", "settings_rejected"),
-        (400, "InvalidArgument", "One path is bad.", "batch_refused"),
-        (400, "InvalidArgument", used, "already_used"),
-        (409, "InvalidationBatchAlreadyExists", "", "already_used"),
-        (400, "InvalidationBatchAlreadyExists", "", "already_used"),
-        (400, "MissingBody", "", "batch_refused"),
-        (400, "InconsistentQuantities", "", "batch_refused"),
-        (400, "MalformedInput", "", "batch_refused"),
-        (413, "BatchTooLarge", "", "batch_too_large"),
-        (400, "TooManyInvalidationsInProgress", "", "quota_full"),
-        (400, "LimitExceededException", "", "quota_full"),
-        (402, "ServiceQuotaExceededException", "", "quota_full"),
-        (503, "RequestLimitExceeded", "", "throttled"),
-        (400, "Throttling", "Rate exceeded", "throttled"),
-        (429, "TooManyRequestsException", "", "throttled"),
-        (503, "ServiceUnavailable", "", "unknown"),
-        (500, "InternalError", "", "unknown"),
-    ] {
+    for [status, code, message, meaning] in rows(
+        "403 | AccessDenied | User: x is not authorized | settings_rejected
+         403 | InvalidClientTokenId | The security token is invalid. | settings_rejected
+         403 | SignatureDoesNotMatch | It does not match. | settings_rejected
+         403 | ExpiredToken | | settings_rejected
+         403 | ExpiredTokenException | | settings_rejected
+         403 | MissingAuthenticationToken | | settings_rejected
+         404 | NoSuchDistribution | | settings_rejected
+         404 | EntityNotFound | | settings_rejected
+         400 | InvalidArgument | One path is bad. | batch_refused
+         400 | InvalidArgument | Your request contains a caller reference that was used for a previous invalidation batch for the same distribution. | already_used
+         409 | InvalidationBatchAlreadyExists | | already_used
+         400 | InvalidationBatchAlreadyExists | | already_used
+         400 | MissingBody | | batch_refused
+         400 | InconsistentQuantities | | batch_refused
+         400 | MalformedInput | | batch_refused
+         413 | BatchTooLarge | | batch_too_large
+         400 | TooManyInvalidationsInProgress | | quota_full
+         400 | LimitExceededException | | quota_full
+         402 | ServiceQuotaExceededException | | quota_full
+         503 | RequestLimitExceeded | | throttled
+         400 | Throttling | Rate exceeded | throttled
+         429 | TooManyRequestsException | | throttled
+         503 | ServiceUnavailable | | unknown
+         500 | InternalError | | unknown",
+    ) {
+        let status = status.parse().unwrap();
         let outcome = create(error(status, code, message)).await;
         assert_eq!(outcome.into_str(), meaning, "{code}: {outcome:?}");
         let said = outcome.error().unwrap();

@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::table::rows;
 use crate::domain::{HookSecret, NoAnswer};
 
 const NOW: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
@@ -81,19 +82,13 @@ fn signatures_agree_with_the_reference() {
 
 #[test]
 fn an_address_is_shown_without_what_may_be_secret() {
-    for (typed, shown) in [
-        (
-            "https://hooks.slack.com/services/T000/B000/abcdefgh",
-            "https://hooks.slack.com/…efgh",
-        ),
-        ("https://example.com/hook#top", "https://example.com/hook"),
-        ("https://example.com", "https://example.com"),
-        ("https://example.com/a?key=1", "https://example.com/…ey=1"),
-        (
-            "https://example.com:8443/x?",
-            "https://example.com:8443/…/x?",
-        ),
-    ] {
+    for [typed, shown] in rows(
+        "https://hooks.slack.com/services/T000/B000/abcdefgh | https://hooks.slack.com/…efgh
+         https://example.com/hook#top | https://example.com/hook
+         https://example.com | https://example.com
+         https://example.com/a?key=1 | https://example.com/…ey=1
+         https://example.com:8443/x? | https://example.com:8443/…/x?",
+    ) {
         let url = EndpointUrl::parse(typed, false).expect("an endpoint");
         assert_eq!(url.shown(), shown);
         assert_eq!(format!("{url:?}"), shown);
