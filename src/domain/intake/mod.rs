@@ -6,7 +6,7 @@ mod related;
 use std::{collections::HashSet, fmt};
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use utoipa::ToSchema;
@@ -40,7 +40,7 @@ pub struct Publishing {
 }
 
 /// The body of the publish hook. At least one of the three must say something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub struct PublishRequest {
@@ -53,12 +53,6 @@ pub struct PublishRequest {
     /// Purge all that is cached.
     #[serde(deserialize_with = "null_is_absent")]
     pub everything: bool,
-}
-
-impl Serialize for PublishRequest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
 }
 
 /// From an object only: serde's derived code would read the fields from an array too.
