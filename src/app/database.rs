@@ -25,7 +25,7 @@ pub(crate) struct Database {
 }
 
 #[derive(Clone, Copy)]
-enum Opener {
+pub(super) enum Opener {
     Service,
     Command,
 }
@@ -52,7 +52,7 @@ impl Database {
                 directory.display()
             );
         }
-        match Self::own(config, clock, Opener::Command).await {
+        match Self::connect(config, clock, Opener::Command).await {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
                 let running = running.ok_or(error)?;
@@ -64,7 +64,11 @@ impl Database {
 
     /// Opens the one at `DATABASE_URL`, or starts the machine's own PostgreSQL as a child, which
     /// nobody else may have started.
-    async fn own(config: &Config, clock: &Clock, opener: Opener) -> Result<Self, AppError> {
+    pub(super) async fn connect(
+        config: &Config,
+        clock: &Clock,
+        opener: Opener,
+    ) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let (options, unknown) = connect_options(url)?;
             for name in unknown {
@@ -91,15 +95,9 @@ impl Database {
         }
     }
 
-    pub(super) async fn of_service(config: &Config, clock: &Clock) -> Result<Self, AppError> {
-        let database = Self::own(config, clock, Opener::Service).await?;
-        database.make_ready().await?;
-        Ok(database)
-    }
-
     /// Brings the schema up to date, and makes sure of the keys.
-    async fn make_ready(&self) -> Result<(), AppError> {
-        migrate(&self.store).await?;
+    pub(super) async fn migrate(&self) -> Result<(), AppError> {
+        update_schema(&self.store).await?;
         settle(&self.store, self.unwritten.as_ref()).await
     }
 
@@ -111,7 +109,7 @@ impl Database {
         work: impl AsyncFnOnce(&Store) -> Result<T, E>,
     ) -> Result<T, E> {
         let database = Self::open(config, clock).await?;
-        let done = match database.make_ready().await {
+        let done = match database.migrate().await {
             Ok(()) => work(&database.store).await,
             Err(error) => Err(error.into()),
         };
@@ -121,10 +119,10 @@ impl Database {
 
     async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed, AppError> {
         if !remove_unreadable {
-            self.make_ready().await?;
+            self.migrate().await?;
             return self.store.reseal(false).await.map_err(AppError::of_keys);
         }
-        migrate(&self.store).await?;
+        update_schema(&self.store).await?;
         let done = self.store.reseal(true).await.map_err(AppError::of_keys)?;
         // A new key is written down once nothing is left that it does not open.
         settle(&self.store, self.unwritten.as_ref()).await?;
@@ -158,7 +156,7 @@ pub async fn reseal(
 
 /// Waits for the database and brings its schema up to date. What waiting cannot change is reported
 /// at once.
-async fn migrate(store: &Store) -> Result<(), AppError> {
+async fn update_schema(store: &Store) -> Result<(), AppError> {
     let deadline = tokio::time::sleep(TIMEOUT);
     tokio::pin!(deadline);
     let schema = loop {

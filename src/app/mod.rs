@@ -13,6 +13,7 @@ use std::time::Duration;
 use embedded_postgres::Embedded;
 use tokio::net::TcpListener;
 
+use database::Opener;
 pub use database::reseal;
 pub(crate) use database::{Database, host_without_tls};
 pub use error::AppError;
@@ -41,9 +42,11 @@ impl App {
     /// Connects, migrates, makes what a first start needs, and listens.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
         warn_about(config);
+        let database = Database::connect(config, &clock, Opener::Service).await?;
+        database.migrate().await?;
         let Database {
             store, embedded, ..
-        } = Database::of_service(config, &clock).await?;
+        } = database;
         first_start::seed(&store, config, &clock).await?;
         let listener = bind("LISTEN_ADDR", config.listen_addr).await?;
         let operations = match config.ops_listen_addr {

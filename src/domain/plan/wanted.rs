@@ -30,9 +30,9 @@ impl Wanted {
     /// Whether as many wildcards wait as may go once there is room, while there is none: whatever
     /// else needs one is not next, and no more of that has to be read. Where a wildcard may go, all
     /// that waits is read: what it covers goes along, however much of it there is.
-    pub fn has_quota_of_wildcards(&self, held: KindCounts) -> bool {
+    pub fn has_quota_of_wildcards(&self, waiting: KindCounts) -> bool {
         let quota = self.quota.items.wildcards.max(1);
-        self.only_missing(KindCounts::default()) == Some(Kind::Files) && held.wildcards >= quota
+        self.only_missing(KindCounts::default()) == Some(Kind::Files) && waiting.wildcards >= quota
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
