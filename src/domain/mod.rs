@@ -93,7 +93,7 @@ pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Saved, Terms, Waiting, Wan
 pub use policy_document::policy_document;
 pub use polling::{AfterGet, Asked, after_get, poll_interval};
 pub use publisher::Publisher;
-pub use quota::{Counts, Learned, Quota, Quotas};
+pub use quota::{Learned, Quota, QuotaUse, Quotas};
 pub use region::{Partition, Region};
 pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_create};
 pub use second_step::SecondStep;

@@ -47,7 +47,7 @@ pub struct Learned {
 
 /// What is in progress at a distribution.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct QuotaUse {
     pub used: KindCounts,
     /// The part of it that is counted just in case.
     pub unconfirmed: KindCounts,
@@ -57,20 +57,20 @@ pub struct Counts {
 
 impl Quotas {
     /// `limits` are the configured ones.
-    pub fn new(beliefs: &Beliefs, limits: &Limits, counts: &Counts, now: OffsetDateTime) -> Self {
+    pub fn new(beliefs: &Beliefs, limits: &Limits, in_use: &QuotaUse, now: OffsetDateTime) -> Self {
         let call = beliefs.narrow(limits).quota();
         let of = |kind: Kind| {
             let belief = beliefs.of(kind);
             Quota {
-                in_progress: counts.used[kind],
-                unconfirmed: counts.unconfirmed[kind],
+                in_progress: in_use.used[kind],
+                unconfirmed: in_use.unconfirmed[kind],
                 quota: limits.in_progress[kind],
                 per_call: call.items[kind].min(call.paths_per_request),
                 learned: belief
                     .most
                     .and(belief.learned_at.zip(belief.refusal))
                     .map(|(at, refused)| Learned { at, refused }),
-                full_since: belief.full_since(counts.completed_at, now),
+                full_since: belief.full_since(in_use.completed_at, now),
             }
         };
         Self {
@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn what_was_learned_is_shown_until_it_is_forgotten() {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-        let quotas_by = |beliefs: &Beliefs| Quotas::new(beliefs, &limits, &Counts::default(), NOW);
+        let quotas_by =
+            |beliefs: &Beliefs| Quotas::new(beliefs, &limits, &QuotaUse::default(), NOW);
         let quotas = quotas_by(&beliefs);
         assert_eq!((quotas.files.quota, quotas.files.per_call), (3_000, 3_000));
         assert_eq!(quotas.files.learned, None);

@@ -2,7 +2,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::domain::table::rows;
-use crate::domain::{Beliefs, Counts, KindCounts, Limits, Quotas, RefusedFor, WaitReason};
+use crate::domain::{Beliefs, KindCounts, Limits, QuotaUse, Quotas, RefusedFor, WaitReason};
 use crate::store::SiteStanding;
 
 fn value(text: &str, series: &str) -> f64 {
@@ -34,12 +34,12 @@ fn what_is_counted_is_told_under_its_name() {
     };
     let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
     beliefs.files.lower(300, RefusedFor::Rate, now);
-    let counts = Counts {
+    let in_use = QuotaUse {
         used: KindCounts::counted(40, 2),
         unconfirmed: KindCounts::counted(7, 0),
         completed_at: None,
     };
-    let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);
+    let quotas = Quotas::new(&beliefs, &Limits::default(), &in_use, now);
     let text = metrics.encode(Some(&Standing {
         queue_items: 7,
         queue_oldest: Duration::milliseconds(1_500),

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{Result, Store};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
-use crate::domain::{Counts, DistributionId, KindCounts, Limits, Quotas};
+use crate::domain::{DistributionId, KindCounts, Limits, QuotaUse, Quotas};
 
 impl Store {
     /// What is believed about a distribution's quotas; `None` if nobody has settings for it.
@@ -50,14 +50,14 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let quotas = rows.into_iter().map(|row| {
-            let counts = Counts {
+            let in_use = QuotaUse {
                 used: KindCounts::counted(row.files, row.wildcards),
                 unconfirmed: KindCounts::counted(row.unconfirmed_files, row.unconfirmed_wildcards),
                 completed_at: row.completed_at,
             };
             // Perhaps another version wrote them: then nothing is believed yet.
             let beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
-            (row.id, Quotas::new(&beliefs, limits, &counts, now))
+            (row.id, Quotas::new(&beliefs, limits, &in_use, now))
         });
         Ok(quotas.collect())
     }
