@@ -120,8 +120,8 @@ pub(super) async fn wire(
 }
 
 impl Background {
-    /// Starts all of it. Returns what the service cannot be without: without its dispatcher it would
-    /// accept publishes and send none.
+    /// Starts all of it. Returns what the service cannot go on without: without its dispatcher it
+    /// would accept publishes and send none.
     pub(super) fn start(self, state: &AppState) -> JoinSet<()> {
         let (store, clock, changes) = (&state.store, &state.clock, &state.changes);
         let (days, replica) = (self.history_days, clock.id());

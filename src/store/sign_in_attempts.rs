@@ -105,8 +105,8 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// The attempt that began has succeeded: the client's failures are forgotten, and the strangers'
-    /// go down by one.
+    /// The attempt that began has succeeded: the client's failures are forgotten, and the
+    /// strangers' go down by one.
     pub async fn attempt_succeeded(&self, client: SignInClient) -> Result<()> {
         sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
             .execute(&self.pool)
