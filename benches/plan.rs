@@ -16,10 +16,9 @@ fn main() {
         "{:<12}{:>10}{:>8}{:>12}{:>14}{:>8}",
         "policy", "publishes", "items", "plan", "a publish", "sent"
     );
-    let economical = Policy::Economical { threshold: 100 };
     for (name, policy) in [
         ("exact", Policy::Exact),
-        ("economical", economical),
+        ("economical", Policy::Economical),
         ("everything", Policy::Everything),
     ] {
         for publishes in [1_000, 2_000, 5_000, 10_000] {
@@ -36,6 +35,7 @@ fn main() {
                 quota: room,
                 terms: Terms {
                     policy,
+                    fold_above: 100,
                     free_paths_left: u64::MAX,
                     paths_left: None,
                 },

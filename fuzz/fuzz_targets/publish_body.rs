@@ -64,13 +64,14 @@ fn is_planned(items: Vec<Item>) {
         items: KindCounts::counted(5, 2),
         paths_per_request: 6,
     };
-    for policy in [Policy::Exact, Policy::Economical { threshold: 3 }] {
+    for policy in [Policy::Exact, Policy::Economical] {
         let plan = plan(&PlanInput {
             waiting: &waiting,
             room,
             quota: room,
             terms: Terms {
                 policy,
+                fold_above: 3,
                 free_paths_left: u64::MAX,
                 paths_left: None,
             },

@@ -99,7 +99,7 @@ pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_c
 pub use second_step::SecondStep;
 pub use settings::{Field, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
-pub use spending::{InFlight, MonthUsage, PolicyName, Spending, WaitNote};
+pub use spending::{InFlight, MonthUsage, Spending, WaitNote};
 pub use state::{InvalidationStatus, PublishState, WaitReason};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};

@@ -1,6 +1,5 @@
 //! What a site's owner allows to be sent and spent, and what that means now.
 
-use strum::{EnumString, IntoStaticStr};
 use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use super::meter::{MonthlyLimit, PastLimit, Prices};
@@ -11,20 +10,10 @@ use super::{Limits, Policy};
 /// folded because of what is in progress.
 const A_FEW: u32 = 10;
 
-/// The name of a [`Policy`]: what is chosen on the page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub enum PolicyName {
-    #[default]
-    Exact,
-    Economical,
-    Everything,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spending {
     /// How much more than what was asked may be purged.
-    pub policy: PolicyName,
+    pub policy: Policy,
     /// Items above which the policy economical folds; kept while another policy is chosen. At least
     /// 1.
     pub fold_above: u32,
@@ -35,7 +24,7 @@ pub struct Spending {
 impl Default for Spending {
     fn default() -> Self {
         Self {
-            policy: PolicyName::default(),
+            policy: Policy::default(),
             fold_above: DEFAULT_THRESHOLD,
             monthly_limit: None,
         }
@@ -71,15 +60,9 @@ impl Spending {
     /// The terms that are left by what the month has taken and what is under way.
     pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
         let planned = in_flight.planned;
-        let economical = Policy::Economical {
-            threshold: self.threshold(in_flight.in_progress),
-        };
         let mut terms = Terms {
-            policy: match self.policy {
-                PolicyName::Exact => Policy::Exact,
-                PolicyName::Economical => economical,
-                PolicyName::Everything => Policy::Everything,
-            },
+            policy: self.policy,
+            fold_above: self.threshold(in_flight.in_progress),
             free_paths_left: prices.free_left(month.key_paths + planned),
             paths_left: None,
         };
@@ -92,7 +75,7 @@ impl Spending {
                 // From here on each path counts, as if none were free.
                 terms.free_paths_left = 0;
                 if terms.policy == Policy::Exact {
-                    terms.policy = economical;
+                    terms.policy = Policy::Economical;
                 }
             }
             _ => {}
@@ -167,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn limited(policy: PolicyName, then: PastLimit) -> Spending {
+    fn limited(policy: Policy, then: PastLimit) -> Spending {
         Spending {
             policy,
             monthly_limit: Some(MonthlyLimit { paths: 500, then }),
@@ -208,14 +191,14 @@ mod tests {
 
     #[test]
     fn past_the_limit_exact_becomes_economical() {
-        let spending = limited(PolicyName::Exact, PastLimit::Economical);
+        let spending = limited(Policy::Exact, PastLimit::Economical);
         let prices = Prices::default();
         let before = spending.terms(&used(499), InFlight::default(), &prices);
         assert_eq!((before.policy, before.free_paths_left), (Policy::Exact, 2));
         let after = spending.terms(&used(400), planned(100), &prices);
-        assert_eq!(after.policy, Policy::Economical { threshold: 100 });
+        assert_eq!((after.policy, after.fold_above), (Policy::Economical, 100));
         assert_eq!((after.free_paths_left, after.paths_left), (0, None));
-        let everything = limited(PolicyName::Everything, PastLimit::Economical);
+        let everything = limited(Policy::Everything, PastLimit::Economical);
         assert_eq!(
             everything
                 .terms(&used(500), InFlight::default(), &prices)
@@ -227,7 +210,7 @@ mod tests {
 
     #[test]
     fn holding_counts_what_is_planned() {
-        let spending = limited(PolicyName::Exact, PastLimit::Hold);
+        let spending = limited(Policy::Exact, PastLimit::Hold);
         let left = |paths, stored| {
             spending
                 .terms(&used(paths), planned(stored), &Prices::default())
@@ -238,7 +221,7 @@ mod tests {
         assert_eq!(left(600, 0), Some(0));
         let is_exceeded = |stored| spending.is_exceeded(&used(100), planned(stored));
         assert!(!is_exceeded(400) && is_exceeded(401));
-        let economical = limited(PolicyName::Exact, PastLimit::Economical);
+        let economical = limited(Policy::Exact, PastLimit::Economical);
         assert!(!economical.is_exceeded(&used(100), planned(401)));
     }
 

@@ -10,7 +10,7 @@ use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KindCounts, LONGEST_BELIEF, Limits,
-    MonthUsage, PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending,
+    MonthUsage, PastLimit, PerKind, Policy, Region, Room, Settings, Shortage, Spending,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -118,7 +118,7 @@ impl Store {
             r#"SELECT f.slot as "slot!: Slot", f.distribution_id as "distribution_id!: DistributionId",
                       f.access_key_id as "access_key_id: AccessKeyId", f.secret_access_key,
                       f.region as "region!: Region", f.rate_key as "rate_key!", f.granted as "granted!",
-                      s.policy as "policy: PolicyName", s.fold_threshold, s.monthly_limit,
+                      s.policy as "policy: Policy", s.fold_threshold, s.monthly_limit,
                       s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
                       s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL
                         as "is_marked!",

@@ -11,7 +11,7 @@ use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::spending::month_of;
 use crate::domain::{
-    InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitNote, WaitReason, Widened,
+    InvalidationStatus, Item, Policy, PublishState, Publisher, WaitNote, WaitReason, Widened,
 };
 
 #[derive(Clone, Debug)]
@@ -181,7 +181,7 @@ pub(super) async fn holds(
     now: OffsetDateTime,
 ) -> Result<Holds> {
     let row = sqlx::query!(
-        r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
+        r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: Policy",
                   s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since,
                   CASE WHEN s.limited_until > $2 THEN
                     s.monthly_limit
@@ -209,7 +209,7 @@ pub(super) async fn holds(
     }
     let backlog = row
         .backlog_since
-        .filter(|_| row.policy == PolicyName::Exact)
+        .filter(|_| row.policy == Policy::Exact)
         .map(|since| WaitNote::Backlog { since });
     let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
     Ok(Holds {

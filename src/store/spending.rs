@@ -6,13 +6,13 @@ use time::OffsetDateTime;
 use super::listen::announce_settings;
 use super::{Result, SiteId, Store, integer};
 use crate::domain::spending::month_of;
-use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
+use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, Policy, Spending};
 
 impl Store {
     /// What the site's owner allows, and the version of that.
     pub async fn spending(&self, site: SiteId) -> Result<(Spending, i32)> {
         let row = sqlx::query!(
-            r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
+            r#"SELECT policy as "policy: Policy", fold_threshold, monthly_limit,
                       past_limit as "past_limit: PastLimit", spending_version
                FROM site WHERE id = $1"#,
             site.0,
@@ -77,7 +77,7 @@ impl Store {
 
 /// What the columns of a site say.
 pub(super) fn stored_spending(
-    policy: PolicyName,
+    policy: Policy,
     fold_threshold: i32,
     monthly_limit: Option<i64>,
     then: PastLimit,

@@ -17,7 +17,7 @@ use crate::domain::notification::{EndpointKind, Event};
 use crate::domain::session::{Role, Source};
 use crate::domain::{
     AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
-    PastLimit, PolicyName, PublishState, Region, WaitReason,
+    PastLimit, Policy, PublishState, Region, WaitReason,
 };
 
 macro_rules! text {
@@ -61,7 +61,7 @@ text! {
     InvalidationId,
     InvalidationStatus,
     PastLimit,
-    PolicyName,
+    Policy,
     PublishApi,
     PublishState,
     Region,

@@ -8,8 +8,6 @@ use skycms_cdn::domain::{
 };
 use uuid::Uuid;
 
-const ECONOMICAL: Policy = Policy::Economical { threshold: 100 };
-
 pub(crate) fn item(canonical: &str) -> Item {
     Item::from_canonical(canonical).unwrap()
 }
@@ -35,6 +33,7 @@ pub(crate) fn room(files: u32, wildcards: u32, paths_per_request: u32) -> Room {
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) policy: Policy,
+    pub(crate) fold_above: u32,
     pub(crate) room: Room,
     pub(crate) quota: Room,
     pub(crate) known: KnownPaths,
@@ -48,6 +47,7 @@ impl Site {
         let (room, quota) = (Room::default(), Room::default());
         Self {
             policy,
+            fold_above: 100,
             room,
             quota,
             known: KnownPaths::default(),
@@ -60,6 +60,7 @@ impl Site {
     pub(crate) fn terms(&self) -> Terms {
         Terms {
             policy: self.policy,
+            fold_above: self.fold_above,
             free_paths_left: self.free,
             paths_left: self.budget,
         }
@@ -241,7 +242,7 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
     let waiting: Vec<_> = (0..100)
         .map(|i| publish(i, [format!("/blog/{i}")]))
         .collect();
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     site.free = 100;
     let plan = site.plan(&waiting);
     assert_eq!(plan.batches[0].items.len(), 100);
@@ -257,7 +258,7 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
 
 #[test]
 fn a_single_page_is_not_worth_a_wildcard_even_when_it_costs_money() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     site.free = 0;
     site.overdue = true;
     let page = ["/blog/post-1", "/", "/index.html", "/sitemap.xml", "#tag"];
@@ -266,7 +267,7 @@ fn a_single_page_is_not_worth_a_wildcard_even_when_it_costs_money() {
 
 #[test]
 fn folding_spares_what_did_not_change() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     let blog = (0..81).map(|i| format!("/blog/{i}"));
     let pages = (0..20).map(|i| format!("/page-{i}"));
     let docs = (0..600).map(|i| format!("/docs/{i}"));
@@ -287,7 +288,7 @@ fn folding_spares_what_did_not_change() {
 /// Tags cannot be folded: that they are many is no reason to purge pages for nothing.
 #[test]
 fn many_tags_fold_no_pages() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     site.known = known((0..9_000).map(|i| format!("/blog/{i}")));
     let tags = (0..5_000).map(|i| format!("#tag-{i}"));
     let items = tags.chain(["/blog/a".into(), "/blog/b".into()]);
@@ -297,7 +298,7 @@ fn many_tags_fold_no_pages() {
 
 #[test]
 fn an_overdue_backlog_is_folded_into_the_room_whatever_tags_wait() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     (site.overdue, site.room) = (true, room(0, 3, 3_000));
     let pages = (0..90).map(|i| format!("/{}/{i}", i % 3));
     let items = pages.chain((0..3).map(|i| format!("#tag-{i}")));
@@ -332,7 +333,7 @@ fn what_the_budget_holds_hides_no_other_reason() {
 
 #[test]
 fn a_rebuild_of_5000_pages_is_a_handful_of_wildcards() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     for directories in [1, 7, 50, 5_000] {
         let path = |i: u32| format!("/s{}/page-{i}", i % directories);
         site.known = known((0..5_000).map(path));
@@ -387,7 +388,7 @@ fn query_strings_and_root_pages_fold_by_path() {
 
 #[test]
 fn an_overdue_backlog_of_wildcards_folds_into_the_room() {
-    let mut site = Site::new(ECONOMICAL);
+    let mut site = Site::new(Policy::Economical);
     let waiting: Vec<_> = (0..40)
         .map(|i| publish(i, [format!("/s{}/{i}/*", i % 4)]))
         .collect();

@@ -39,13 +39,13 @@ fn any_waiting() -> impl Strategy<Value = Vec<Waiting>> {
 fn any_site() -> impl Strategy<Value = Site> {
     let policy = prop_oneof![
         Just(Policy::Exact),
-        (1..20u32).prop_map(|threshold| Policy::Economical { threshold }),
+        Just(Policy::Economical),
         Just(Policy::Everything),
     ];
     let quota = (1..12u32, 1..5u32, 1..12u32);
     let known_items = prop::collection::vec(any_item(), 0..40);
     (
-        policy,
+        (policy, 1..20u32),
         quota,
         (0..12u32, 0..5u32),
         known_items,
@@ -54,7 +54,7 @@ fn any_site() -> impl Strategy<Value = Site> {
     )
         .prop_map(
             |(
-                policy,
+                (policy, fold_above),
                 (files, wildcards, request),
                 (free_files, free_wildcards),
                 paths,
@@ -62,6 +62,7 @@ fn any_site() -> impl Strategy<Value = Site> {
                 overdue,
             )| Site {
                 policy,
+                fold_above,
                 quota: room(files, wildcards, request),
                 room: room(
                     free_files.min(files),

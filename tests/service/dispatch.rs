@@ -17,6 +17,7 @@ use crate::support::{
 fn any_number(policy: Policy) -> Terms {
     Terms {
         policy,
+        fold_above: 100,
         free_paths_left: u64::MAX,
         paths_left: None,
     }

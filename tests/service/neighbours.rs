@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use skycms_cdn::domain::{AfterGet, MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::domain::{AfterGet, MonthlyLimit, PastLimit, Policy, Spending};
 use skycms_cdn::store::Slot;
 use sqlx::PgConnection;
 use time::Duration;
@@ -45,7 +45,7 @@ async fn a_neighbours_files_fold_nothing_here() {
     other.publish(json!({ "paths": pages })).await;
     service.run().await;
     let economical = Spending {
-        policy: PolicyName::Economical,
+        policy: Policy::Economical,
         ..Spending::default()
     };
     service
@@ -145,7 +145,7 @@ async fn a_neighbours_calls_neither_clear_nor_age_a_backlog() {
         .await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
     let economical = Spending {
-        policy: PolicyName::Economical,
+        policy: Policy::Economical,
         ..Spending::default()
     };
     let store = &service.state.store;

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use skycms_cdn::domain::notification::EndpointKind;
-use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::domain::{MonthlyLimit, PastLimit, Policy, Spending};
 use skycms_cdn::store::{DeliveryState, EndpointView, MAX_ENDPOINTS, SiteId, hash};
 use time::Duration;
 use tokio::net::TcpListener;
@@ -363,7 +363,7 @@ async fn a_monthly_limit_is_notified_once_when_near_and_once_when_reached() {
     let (store, site) = (&service.state.store, service.site());
     let limit = async |paths| {
         let spending = Spending {
-            policy: PolicyName::Exact,
+            policy: Policy::Exact,
             monthly_limit: Some(MonthlyLimit {
                 paths,
                 then: PastLimit::Hold,

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    DistributionId, Limits, MonthlyLimit, PastLimit, Policy, PolicyName, Room, Spending, Terms,
-    WaitReason, Waiting, Wanted,
+    DistributionId, Limits, MonthlyLimit, PastLimit, Policy, Room, Spending, Terms, WaitReason,
+    Waiting, Wanted,
 };
 use skycms_cdn::store::Wait;
 use time::OffsetDateTime;
@@ -467,10 +467,10 @@ async fn tags_that_the_distribution_does_not_have_fail_after_three_calls() {
 
 #[tokio::test]
 async fn a_monthly_limit_holds_for_every_policy_and_rate() {
-    for name in [PolicyName::Exact, PolicyName::Economical] {
+    for policy in [Policy::Exact, Policy::Economical] {
         let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "7")]).await;
         let spending = Spending {
-            policy: name,
+            policy,
             monthly_limit: Some(MonthlyLimit {
                 paths: 30,
                 then: PastLimit::Hold,

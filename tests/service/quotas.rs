@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending, WaitNote,
+    MonthUsage, MonthlyLimit, PastLimit, Policy, Publishing, Spending, WaitNote,
 };
 use skycms_cdn::store::{PublishFilter, PublishSummary};
 use time::Duration;
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 const ECONOMICAL: Spending = Spending {
-    policy: PolicyName::Economical,
+    policy: Policy::Economical,
     fold_above: 7,
     monthly_limit: None,
 };
@@ -93,7 +93,7 @@ async fn exact_sends_what_was_asked_and_everything_one_wildcard() {
     service.run().await;
     service
         .allow(Spending {
-            policy: PolicyName::Everything,
+            policy: Policy::Everything,
             ..Spending::default()
         })
         .await;

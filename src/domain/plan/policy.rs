@@ -1,5 +1,7 @@
 //! What is folded by the owner's choice.
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::{PlanInput, Waiting};
 use crate::domain::{
     Item, KindCounts,
@@ -8,22 +10,20 @@ use crate::domain::{
 
 /// How much more than what was asked may be purged to save calls and money: the site owner's
 /// choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Policy {
     /// Only what was asked.
     #[default]
     Exact,
-    /// Fold when more than `threshold` items wait, when the month's free paths run out, or when the
-    /// backlog is overdue.
-    Economical {
-        /// The most items that are sent as they were asked.
-        threshold: u32,
-    },
+    /// Fold when more than [`Terms::fold_above`] items wait, when the month's free paths run out,
+    /// or when the backlog is overdue.
+    Economical,
     /// Each batch is `/*`.
     Everything,
 }
 
-/// The default threshold of [`Policy::Economical`].
+/// Above how many items the policy economical folds where the owner has not said.
 pub const DEFAULT_THRESHOLD: u32 = 100;
 
 /// What the owner's choice means now.
@@ -31,6 +31,8 @@ pub const DEFAULT_THRESHOLD: u32 = 100;
 pub struct Terms {
     /// The policy in force, perhaps past the monthly limit.
     pub policy: Policy,
+    /// The most items that the policy economical sends as they were asked.
+    pub fold_above: u32,
     /// How many more paths this month are free for the AWS account.
     pub free_paths_left: u64,
     /// How many paths may be sent before publishes are held for the month; none: any number. A
@@ -41,11 +43,9 @@ pub struct Terms {
 impl Terms {
     /// Whether [`super::plan()`] may fold what waits, and therefore needs the known paths.
     pub fn may_fold(&self, asked: KindCounts, overdue: bool) -> bool {
-        let Policy::Economical { threshold } = self.policy else {
-            return false;
-        };
         let items = asked.total();
-        overdue || items > threshold.into() || items > self.free_paths_left
+        let is_many = items > self.fold_above.into() || items > self.free_paths_left;
+        self.policy == Policy::Economical && (overdue || is_many)
     }
 }
 
@@ -55,14 +55,14 @@ pub(super) fn folds(input: &PlanInput<'_>) -> Vec<Item> {
         Policy::Exact => Vec::new(),
         Policy::Everything if input.waiting.is_empty() => Vec::new(),
         Policy::Everything => vec![Item::everything()],
-        Policy::Economical { threshold } => economical(input, threshold),
+        Policy::Economical => economical(input),
     }
 }
 
-fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
+fn economical(input: &PlanInput<'_>) -> Vec<Item> {
     let asked = Waiting::cover(input.waiting);
     let count = asked.counts().total() as usize;
-    let threshold = threshold.max(1) as usize;
+    let threshold = input.terms.fold_above.max(1) as usize;
     let many = count > threshold;
     let costly = count as u64 > input.terms.free_paths_left;
     let room = input.room;

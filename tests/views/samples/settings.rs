@@ -2,7 +2,7 @@
 
 use skycms_cdn::domain::notification::{EndpointKind, Event, Tried};
 use skycms_cdn::domain::{
-    AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
+    AwsError, DistributionId, Partition, PastLimit, Policy, Step, StepOutcome, StepReport,
 };
 use skycms_cdn::store::{
     DeliveryState, DeliveryView, EndpointView, HookSecretView, KeyPairView, PublishApi,
@@ -86,7 +86,7 @@ pub(crate) fn spending() -> SpendingPage {
     SpendingPage {
         layout: layout(Nav::Settings(Section::Spending)),
         spending: SpendingForm {
-            policy: PolicyName::Exact,
+            policy: Policy::Exact,
             fold_above: Field::new("100"),
             monthly_limit: Field::new(""),
             past_limit: PastLimit::Economical,

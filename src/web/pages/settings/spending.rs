@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::section::layout;
 use crate::domain::plan::DEFAULT_THRESHOLD;
-use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
+use crate::domain::{AuditAction, MonthlyLimit, PastLimit, Policy, Spending};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::overview::meter;
@@ -53,7 +53,7 @@ async fn page(visit: &Visit, spending: SpendingForm) -> Result<SpendingPage> {
 
 /// `POST /settings/cdn/policy`.
 pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Result<Response> {
-    let policy: PolicyName = fields.policy.parse().unwrap_or_default();
+    let policy: Policy = fields.policy.parse().unwrap_or_default();
     let then: PastLimit = fields.past_limit.parse().unwrap_or_default();
     let fold_above = match fields.fold_above.trim() {
         "" => Ok(DEFAULT_THRESHOLD),

@@ -7,7 +7,7 @@ use super::{
     purge::Preview,
 };
 use crate::domain::test_report::TEST_PATH;
-use crate::domain::{PastLimit, PolicyName};
+use crate::domain::{PastLimit, Policy};
 use crate::store::{HookSecretView, KeyPairView, RefusedCall, TokenView};
 use crate::web::pages::words;
 
@@ -106,7 +106,7 @@ pub struct SpendingPage {
 
 #[derive(Clone, Debug)]
 pub struct SpendingForm {
-    pub policy: PolicyName,
+    pub policy: Policy,
     /// `fold_above`: how many items a batch may hold before *economical* folds it.
     pub fold_above: Field,
     /// `monthly_limit`: paths a month; empty for none.
