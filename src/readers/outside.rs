@@ -45,14 +45,6 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-enum NotCalled {
-    #[error("it has no address")]
-    NoAddress,
-    #[error("its address is private")]
-    Private,
-}
-
 impl Outside {
     /// With `allow_private`, private addresses are called too.
     ///
@@ -90,9 +82,8 @@ impl Outside {
             // The address may be a secret.
             let error = error.without_url();
             let cause = root(&error);
-            match cause.downcast_ref::<NotCalled>() {
-                Some(NotCalled::NoAddress) => NoAnswer::NoAddress,
-                Some(NotCalled::Private) => NoAnswer::PrivateAddress,
+            match cause.downcast_ref::<NoAnswer>() {
+                Some(by_resolver) => by_resolver.clone(),
                 None if error.is_timeout() => NoAnswer::TooSlow(bounds.within.as_secs()),
                 None if error.is_connect() => NoAnswer::NoConnection(in_brief(cause)),
                 None => NoAnswer::Broken(in_brief(cause)),
@@ -167,14 +158,14 @@ impl Resolve for Resolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0))
                 .await
-                .map_err(|_| NotCalled::NoAddress)?;
+                .map_err(|_| NoAnswer::NoAddress)?;
             let mut found: Vec<SocketAddr> = found.collect();
             if found.is_empty() {
-                return Err(NotCalled::NoAddress.into());
+                return Err(NoAnswer::NoAddress.into());
             }
             found.retain(|address| allow_private || is_public(address.ip()));
             if found.is_empty() {
-                return Err(NotCalled::Private.into());
+                return Err(NoAnswer::PrivateAddress.into());
             }
             Ok(Box::new(found.into_iter()) as Box<_>)
         })
