@@ -496,12 +496,12 @@ async fn a_monthly_limit_holds_for_every_policy_and_rate() {
             .unwrap();
         assert!(
             month.site_paths <= 30,
-            "{name:?}: {} paths",
+            "{policy:?}: {} paths",
             month.site_paths
         );
         assert!(
             month.site_paths >= 12,
-            "{name:?}: {} paths",
+            "{policy:?}: {} paths",
             month.site_paths
         );
     }

@@ -41,9 +41,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
         let would_wait_for_ever = !quota.allows(KindCounts::default(), need)
             || need.total() > u64::from(quota.paths_per_request)
             || missing.bytes() > MOST_BYTES;
-        if would_wait_for_ever
-            && reserved == KindCounts::default()
-            && room.allows_some(taken, need)
+        if would_wait_for_ever && reserved == KindCounts::default() && room.allows_some(taken, need)
         {
             chosen.extend(missing.items());
             break;
