@@ -1,357 +1,166 @@
-//! What the activity page lists: publishes in brief.
+//! What the activity page lists: publishes, and in one row those that belong together, since a
+//! rebuild calls the hook hundreds of times.
 
-use std::fmt::Display;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
-use sqlx::{PgConnection, Postgres, QueryBuilder};
-use time::OffsetDateTime;
+use sqlx::PgConnection;
+use strum::VariantArray as _;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::known_paths::knows_path;
-use super::publishes::{Holds, holds};
+use super::publishes::{Burst, ListedPublish, PublishFilter, PublishSummary, list, summaries};
 use super::{Page, Result, SiteId, Store};
+use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
-use crate::domain::{PublishState, Publisher, WaitNote, WaitReason};
 
-/// How many publishes a search for a path looks through, so that it takes no longer however many
-/// there are: at first the latest ones, as quickly as any list, and for whoever goes on more at a
-/// time, in a few milliseconds.
-const SEARCHED_FIRST: i64 = 100;
-const SEARCHED_NEXT: i64 = 20_000;
-/// How many times a search goes on by itself while it has found nothing: for whoever goes on, and
-/// where the path is known to have been published.
-const SEARCHES: usize = 5;
+/// How far apart two publishes of a burst may be.
+const APART: Duration = Duration::seconds(5);
+/// The smallest burst; fewer publishes are listed one by one.
+const FEWEST: u16 = 6;
+/// How many publishes are looked at for a page, so that it costs no more however long a burst is.
+const LOOKED_AT: usize = 5_000;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PublishFilter<'a> {
-    pub state: Option<PublishState>,
-    /// Only those with an item that contains one of these texts.
-    pub path: Option<(&'a str, &'a str)>,
-    /// Only older than this one.
-    pub before: Option<Uuid>,
-    /// Only newer than this one, from the next one on.
-    pub after: Option<Uuid>,
-    /// Only those that arrived then or later.
-    pub since: Option<OffsetDateTime>,
-    /// Only those that arrived earlier.
-    pub until: Option<OffsetDateTime>,
-    /// Only those of a burst, from its oldest to its newest.
-    pub burst: Option<(Uuid, Uuid)>,
+struct Row {
+    newest: Uuid,
+    /// The burst it stands for, if that is more than one publish.
+    burst: Option<Burst>,
 }
 
-impl PublishFilter<'_> {
-    /// The range of identifiers: from the first up to, but without, the second.
-    fn range(&self) -> (Option<Uuid>, Option<Uuid>) {
-        if let Some((oldest, newest)) = self.burst {
-            let end = Uuid::from_u128(newest.as_u128().saturating_add(1));
-            return (Some(oldest), Some(end));
-        }
-        (self.since.map(first_id_of), self.until.map(first_id_of))
+impl Row {
+    fn oldest(&self) -> Uuid {
+        self.burst.map_or(self.newest, |burst| burst.oldest)
     }
-
-    /// The order in which publishes are looked at.
-    fn order(&self) -> &'static str {
-        match self.after {
-            None => "DESC",
-            Some(_) => "ASC",
-        }
-    }
-
-    /// Makes it begin after the last publish that was looked at.
-    pub(super) fn go_on_from(&mut self, last: Uuid) {
-        match self.after {
-            None => self.before = Some(last),
-            Some(_) => self.after = Some(last),
-        }
-    }
-
-    /// Adds where the publishes are, all but which path, and how many to look at. Which index helps
-    /// depends on the filter, so each filter makes a statement of its own: one for all of them
-    /// would have to be planned for every call.
-    fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: impl Display) {
-        query
-            .push(" FROM publish WHERE site_id = ")
-            .push_bind(site.0);
-        let (first, end) = self.range();
-        let end = end.into_iter().chain(self.before).min();
-        let bounds = [
-            (" AND id >= ", first),
-            (" AND id < ", end),
-            (" AND id > ", self.after),
-        ];
-        for (condition, bound) in bounds {
-            if let Some(bound) = bound {
-                query.push(condition).push_bind(bound);
-            }
-        }
-        if let Some(state) = self.state {
-            let column = match state {
-                PublishState::Unconfirmed | PublishState::Failed => "trouble",
-                PublishState::Queued | PublishState::InProgress => "ended_at IS NULL AND state",
-                PublishState::Completed => "state",
-            };
-            query.push(format_args!(" AND {column} = '{}'", state.into_str()));
-        }
-        query.push(format_args!(" ORDER BY id {} LIMIT {most}", self.order()));
-    }
-}
-
-/// The lowest identifier of a moment: identifiers begin with the time in milliseconds.
-pub(super) fn first_id_of(at: OffsetDateTime) -> Uuid {
-    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
-}
-
-/// A publish in brief: without a rebuild's thousands of items.
-#[derive(Clone, Debug)]
-pub struct PublishSummary {
-    pub id: Uuid,
-    pub state: PublishState,
-    pub received_at: OffsetDateTime,
-    /// When CloudFront had accepted all of it.
-    pub submitted_at: Option<OffsetDateTime>,
-    pub ended_at: Option<OffsetDateTime>,
-    /// Its first three items.
-    pub items: Vec<String>,
-    pub items_total: u64,
-    /// Why it is held, or an invalidation that covers it.
-    pub waiting_for: Option<WaitReason>,
-    pub note: Option<WaitNote>,
-    /// How many invalidations cover it.
-    pub invalidations: u64,
-    pub completed_invalidations: u64,
-    /// AWS's code for why one of them failed.
-    pub error: Option<String>,
-    /// The worst that readers get of its pages, once those have been checked.
-    pub edge: Option<EdgeState>,
-    pub publisher: Option<Publisher>,
-    /// The burst it stands for; `edge` is then the worst of all the burst's pages.
-    pub burst: Option<Burst>,
-}
-
-/// Several publishes by one publisher in the same state, each within five seconds of the one
-/// before. If they could be further apart, a busy site's whole day would be one burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
-    /// How many, including the newest, which stands for them.
-    pub publishes: u64,
-    pub oldest: Uuid,
-    /// When the oldest arrived.
-    pub since: OffsetDateTime,
-}
-
-/// What a list is made from.
-#[derive(sqlx::FromRow)]
-struct Found {
-    /// Publishes, in the order in which they were looked at.
-    ids: Vec<Uuid>,
-    /// The last one that a search has looked at, if there may be more.
-    end: Option<Uuid>,
-}
-
-/// A publish as programs list it, and as far as it matters for which burst it belongs to.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct ListedPublish {
-    pub id: Uuid,
-    pub received_at: OffsetDateTime,
-    pub state: PublishState,
-    pub(super) published_by: Option<String>,
 }
 
 impl Store {
-    /// Publishes, newest first.
-    pub async fn publishes(
+    /// Publishes, newest first, with each burst in one row. The results of a search and the
+    /// publishes within a burst are listed one by one.
+    pub async fn activity(
         &self,
         site: SiteId,
         mut filter: PublishFilter<'_>,
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>> {
+        if filter.path.is_some() || filter.burst.is_some() {
+            return self.publishes(site, filter, limit, now).await;
+        }
         let connection = &mut *self.pool.acquire().await?;
-        let mut found = find(connection, site, filter, limit).await?;
-        let goes_on = match (filter.path, filter.before.or(filter.after)) {
-            (Some((_, meant)), None) if found.ids.is_empty() => {
-                knows_path(connection, site, meant).await?
+        // The last publishes looked at may be the start of a burst, too few yet to make one row.
+        let enough = usize::from(limit + FEWEST);
+        let mut found: Vec<ListedPublish> = Vec::new();
+        let mut next = filter;
+        let (mut rows, is_all) = loop {
+            // Few rows for a short burst, few statements for a long one.
+            let wanted = (found.len() * 3)
+                .max(enough)
+                .min(LOOKED_AT + 1 - found.len());
+            let read = list(connection, site, next, wanted).await?;
+            if filter.after.is_some() && found.is_empty() && read.is_empty() {
+                filter.after = None;
+                next = filter;
+                continue;
             }
-            (_, further) => further.is_some(),
+            let is_all = read.len() < wanted;
+            if let Some(last) = read.last() {
+                next.go_on_from(last.id);
+            }
+            found.extend(read);
+            found.sort_unstable_by_key(|publish| Reverse(publish.id));
+            let rows = grouped(&found);
+            if is_all || rows.len() >= enough || found.len() > LOOKED_AT {
+                break (rows, is_all);
+            }
         };
-        for _ in 0..SEARCHES {
-            let Some(end) = found.end.filter(|_| goes_on && found.ids.is_empty()) else {
-                break;
-            };
-            let mut further = filter;
-            further.go_on_from(end);
-            found = find(connection, site, further, limit).await?;
-        }
-        if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
-            // Nothing is newer: these are then the newest.
-            filter.after = None;
-            found = find(connection, site, filter, limit).await?;
-        }
-        let mut page = Page::cut(found.ids, limit, filter.before, filter.after, |id| *id);
-        page.next = page.next.or(found.end);
+        let is_cut = !is_all || rows.len() > usize::from(limit);
+        let (older, newer) = match filter.after {
+            Some(_) => (true, is_cut),
+            None => (is_cut, filter.before.is_some()),
+        };
         if filter.after.is_some() {
-            page.previous = page.previous.or(found.end);
+            rows.drain(..rows.len().saturating_sub(limit.into()));
+        } else {
+            rows.truncate(limit.into());
+        }
+        let newest: Vec<Uuid> = rows.iter().map(|row| row.newest).collect();
+        let mut items = summaries(connection, site, &newest, now).await?;
+        let mut worst = worst_of_bursts(connection, site, &rows, filter.state).await?;
+        for publish in &mut items {
+            let row = rows.iter().find(|row| row.newest == publish.id);
+            if let Some(burst) = row.and_then(|row| row.burst) {
+                publish.edge = worst.remove(&publish.id);
+                publish.burst = Some(burst);
+            }
         }
         Ok(Page {
-            items: summaries(connection, site, &page.items, now).await?,
-            next: page.next,
-            previous: page.previous,
-        })
-    }
-
-    /// A site's publishes, newest first.
-    pub async fn publishes_before(
-        &self,
-        site: SiteId,
-        before: Option<Uuid>,
-        limit: u16,
-    ) -> Result<Page<ListedPublish>> {
-        let filter = PublishFilter {
-            before,
-            ..PublishFilter::default()
-        };
-        let connection = &mut *self.pool.acquire().await?;
-        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
-        Ok(Page::cut(listed, limit, before, None, |publish| publish.id))
-    }
-
-    /// The last publish that purges one of these items, itself or by a wildcard, if it is among the
-    /// latest ones. Few hold wildcards, which are looked at one by one: a list of all that purge a
-    /// long path would be some megabytes.
-    pub async fn last_publish_of(
-        &self,
-        site: SiteId,
-        items: &[String],
-        now: OffsetDateTime,
-    ) -> Result<Option<PublishSummary>> {
-        let mut connection = self.pool.acquire().await?;
-        let found = sqlx::query_scalar!(
-            "SELECT id FROM (SELECT id, items, wildcards FROM publish
-                             WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
-             WHERE items && $2::text[]
-                OR wildcards > 0 AND EXISTS (
-                  SELECT FROM unnest(items) AS item, unnest($2::text[]) AS asked
-                  WHERE right(item, 1) = '*' AND starts_with(asked, left(item, -1)))
-             ORDER BY id DESC LIMIT 1",
-            site.0,
             items,
-            SEARCHED_NEXT * 5,
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        let ids: Vec<Uuid> = found.into_iter().collect();
-        Ok(summaries(&mut connection, site, &ids, now).await?.pop())
-    }
-}
-
-/// Finds one more than `limit`, from the end that the filter begins at.
-async fn find(
-    connection: &mut PgConnection,
-    site: SiteId,
-    filter: PublishFilter<'_>,
-    limit: u16,
-) -> sqlx::Result<Found> {
-    let Some((typed, meant)) = filter.path else {
-        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
-        return Ok(Found {
-            ids: listed.into_iter().map(|publish| publish.id).collect(),
-            end: None,
-        });
-    };
-    let rows = limit + 1;
-    let looked_at = match filter.before.or(filter.after) {
-        None => SEARCHED_FIRST,
-        Some(_) => SEARCHED_NEXT,
-    };
-    let order = filter.order();
-    let mut query = QueryBuilder::new("WITH looked_at AS MATERIALIZED (SELECT id");
-    for (glue, text) in [(", ", typed), (" OR ", meant)] {
-        query
-            .push(glue)
-            .push("strpos(array_to_string(items, E'\\n'), ");
-        query.push_bind(text).push(") > 0");
-    }
-    query.push(" AS hit");
-    filter.push(&mut query, site, looked_at);
-    // Rows are read in the order they were found, without sorting them again, so that a search
-    // stops at its first page of hits.
-    query.push(format_args!(
-        "), found AS MATERIALIZED (SELECT id FROM looked_at WHERE hit LIMIT {rows})
-         SELECT ARRAY(SELECT id FROM found ORDER BY id {order}) AS ids,
-                CASE WHEN (SELECT count(*) FROM found) < {rows}
-                     THEN (SELECT id FROM looked_at ORDER BY id {order} OFFSET {looked_at} - 1) END AS end"
-    ));
-    query.build_query_as().fetch_one(connection).await
-}
-
-/// Lists at most so many, from the end that the filter begins at, whatever their path.
-pub(super) async fn list(
-    connection: &mut PgConnection,
-    site: SiteId,
-    filter: PublishFilter<'_>,
-    most: usize,
-) -> sqlx::Result<Vec<ListedPublish>> {
-    let mut query = QueryBuilder::new("SELECT id, received_at, state, published_by");
-    filter.push(&mut query, site, most);
-    query.build_query_as().fetch_all(connection).await
-}
-
-pub(super) async fn summaries(
-    connection: &mut PgConnection,
-    site: SiteId,
-    ids: &[Uuid],
-    now: OffsetDateTime,
-) -> Result<Vec<PublishSummary>> {
-    // PostgreSQL would plan it anew each time for a list that is shorter than it takes for granted.
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = sqlx::query!(
-        r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
-                  p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
-                  c.total as "total!", c.completed as "completed!",
-                  c.waiting_for as "waiting_for: WaitReason", c.error,
-                  (SELECT e.worst FROM edge_check e
-                   WHERE e.site_id = p.site_id AND e.publish_id = p.id) as edge
-           FROM publish p CROSS JOIN LATERAL (
-             SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
-                    min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
-             FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
-             WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
-           WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
-        site.0,
-        ids,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let holds = if rows.iter().any(|row| !row.planned) {
-        holds(connection, site, now).await?
-    } else {
-        Holds::default()
-    };
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let items_total = row.items_total.unsigned_abs().into();
-            let held = holds.on(items_total).filter(|_| !row.planned);
-            PublishSummary {
-                id: row.id,
-                state: row.state,
-                received_at: row.received_at,
-                submitted_at: row.submitted_at,
-                ended_at: row.ended_at,
-                items: row.items,
-                items_total,
-                waiting_for: held.map(|(why, _)| why).or(row.waiting_for),
-                note: held.and_then(|(_, note)| note),
-                invalidations: row.total.unsigned_abs(),
-                completed_invalidations: row.completed.unsigned_abs(),
-                error: row.error,
-                // A newer version may have found what this one has no word for.
-                edge: row.edge.and_then(|edge| edge.parse().ok()),
-                publisher: row.published_by.as_deref().and_then(Publisher::parse),
-                burst: None,
-            }
+            next: rows.last().map(Row::oldest).filter(|_| older),
+            previous: rows.first().map(|row| row.newest).filter(|_| newer),
         })
-        .collect())
+    }
+}
+
+/// Groups publishes into rows, newest first like them.
+fn grouped(publishes: &[ListedPublish]) -> Vec<Row> {
+    let bursts = publishes.chunk_by(|newer, older| {
+        newer.state == older.state
+            && newer.published_by == older.published_by
+            && newer.received_at - older.received_at <= APART
+    });
+    let mut rows = Vec::new();
+    for together in bursts {
+        match together {
+            [newest, .., oldest] if together.len() >= FEWEST.into() => rows.push(Row {
+                newest: newest.id,
+                burst: Some(Burst {
+                    publishes: together.len() as u64,
+                    oldest: oldest.id,
+                    since: oldest.received_at,
+                }),
+            }),
+            few => rows.extend(few.iter().map(|publish| Row {
+                newest: publish.id,
+                burst: None,
+            })),
+        }
+    }
+    rows
+}
+
+/// The worst that readers get of the pages of each burst, keyed by its newest publish.
+async fn worst_of_bursts(
+    connection: &mut PgConnection,
+    site: SiteId,
+    rows: &[Row],
+    state: Option<PublishState>,
+) -> Result<HashMap<Uuid, EdgeState>> {
+    let bursts = rows.iter().filter(|row| row.burst.is_some());
+    let (newest, oldest): (Vec<Uuid>, Vec<Uuid>) =
+        bursts.map(|row| (row.newest, row.oldest())).unzip();
+    // A list of one state leaves out publishes in other states that came in between, and pages are
+    // checked of completed ones alone.
+    let has_checks = state.is_none_or(|state| state == PublishState::Completed);
+    if newest.is_empty() || !has_checks {
+        return Ok(HashMap::new());
+    }
+    let states = EdgeState::VARIANTS.iter();
+    let by_rank: Vec<&str> = states.map(EdgeState::into_str).collect();
+    let rows = sqlx::query!(
+        r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
+           FROM unnest($2::uuid[], $3::uuid[]) AS b (newest, oldest)
+           JOIN edge_check e ON e.site_id = $1 AND e.publish_id BETWEEN b.oldest AND b.newest
+           WHERE e.worst = ANY($4) GROUP BY b.newest"#,
+        site.0,
+        &newest,
+        &oldest,
+        &by_rank as &[&str],
+    )
+    .fetch_all(connection)
+    .await?;
+    let worst = rows.into_iter().filter_map(|row| {
+        let rank = usize::try_from(row.rank).ok()?.checked_sub(1)?;
+        Some((row.newest, *EdgeState::VARIANTS.get(rank)?))
+    });
+    Ok(worst.collect())
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 
-use super::activity::first_id_of;
+use super::publishes::first_id_of;
 use super::{Result, SiteId, Store};
 
 /// Publishes and times of one hour, or of the whole day.

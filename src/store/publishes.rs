@@ -1,222 +1,357 @@
-//! Reading back what was published and how far its purge has got.
+//! Lists of publishes, and searching them.
 
-use sqlx::PgConnection;
-use sqlx::types::Json;
+use std::fmt::Display;
+
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::invalidations::{Items, covering};
-use super::{IdempotencyKey, Invalidation, Result, SiteId, Store, parse_items};
-use crate::domain::coverage::Cover;
-use crate::domain::edge::EdgeCheck;
-use crate::domain::spending::month_of;
-use crate::domain::{
-    InvalidationStatus, Item, Policy, PublishState, Publisher, WaitNote, WaitReason, Widened,
-};
+use super::known_paths::knows_path;
+use super::publish::{Holds, holds};
+use super::{Page, Result, SiteId, Store};
+use crate::domain::edge::EdgeState;
+use crate::domain::{PublishState, Publisher, WaitNote, WaitReason};
 
+/// How many publishes a search for a path looks through, so that it takes no longer however many
+/// there are: at first the latest ones, as quickly as any list, and for whoever goes on more at a
+/// time, in a few milliseconds.
+const SEARCHED_FIRST: i64 = 100;
+const SEARCHED_NEXT: i64 = 20_000;
+/// How many times a search goes on by itself while it has found nothing: for whoever goes on, and
+/// where the path is known to have been published.
+const SEARCHES: usize = 5;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishFilter<'a> {
+    pub state: Option<PublishState>,
+    /// Only those with an item that contains one of these texts.
+    pub path: Option<(&'a str, &'a str)>,
+    /// Only older than this one.
+    pub before: Option<Uuid>,
+    /// Only newer than this one, from the next one on.
+    pub after: Option<Uuid>,
+    /// Only those that arrived then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Only those that arrived earlier.
+    pub until: Option<OffsetDateTime>,
+    /// Only those of a burst, from its oldest to its newest.
+    pub burst: Option<(Uuid, Uuid)>,
+}
+
+impl PublishFilter<'_> {
+    /// The range of identifiers: from the first up to, but without, the second.
+    fn range(&self) -> (Option<Uuid>, Option<Uuid>) {
+        if let Some((oldest, newest)) = self.burst {
+            let end = Uuid::from_u128(newest.as_u128().saturating_add(1));
+            return (Some(oldest), Some(end));
+        }
+        (self.since.map(first_id_of), self.until.map(first_id_of))
+    }
+
+    /// The order in which publishes are looked at.
+    fn order(&self) -> &'static str {
+        match self.after {
+            None => "DESC",
+            Some(_) => "ASC",
+        }
+    }
+
+    /// Makes it begin after the last publish that was looked at.
+    pub(super) fn go_on_from(&mut self, last: Uuid) {
+        match self.after {
+            None => self.before = Some(last),
+            Some(_) => self.after = Some(last),
+        }
+    }
+
+    /// Adds where the publishes are, all but which path, and how many to look at. Which index helps
+    /// depends on the filter, so each filter makes a statement of its own: one for all of them
+    /// would have to be planned for every call.
+    fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: impl Display) {
+        query
+            .push(" FROM publish WHERE site_id = ")
+            .push_bind(site.0);
+        let (first, end) = self.range();
+        let end = end.into_iter().chain(self.before).min();
+        let bounds = [
+            (" AND id >= ", first),
+            (" AND id < ", end),
+            (" AND id > ", self.after),
+        ];
+        for (condition, bound) in bounds {
+            if let Some(bound) = bound {
+                query.push(condition).push_bind(bound);
+            }
+        }
+        if let Some(state) = self.state {
+            let column = match state {
+                PublishState::Unconfirmed | PublishState::Failed => "trouble",
+                PublishState::Queued | PublishState::InProgress => "ended_at IS NULL AND state",
+                PublishState::Completed => "state",
+            };
+            query.push(format_args!(" AND {column} = '{}'", state.into_str()));
+        }
+        query.push(format_args!(" ORDER BY id {} LIMIT {most}", self.order()));
+    }
+}
+
+/// The lowest identifier of a moment: identifiers begin with the time in milliseconds.
+pub(super) fn first_id_of(at: OffsetDateTime) -> Uuid {
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+/// A publish in brief: without a rebuild's thousands of items.
 #[derive(Clone, Debug)]
-pub struct Publish {
+pub struct PublishSummary {
     pub id: Uuid,
     pub state: PublishState,
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
     pub ended_at: Option<OffsetDateTime>,
+    /// Its first three items.
     pub items: Vec<String>,
-    /// Which of them stand for something narrower.
-    pub widened: Vec<Widened>,
-    /// Why it is held before any invalidation covers it.
+    pub items_total: u64,
+    /// Why it is held, or an invalidation that covers it.
     pub waiting_for: Option<WaitReason>,
     pub note: Option<WaitNote>,
-    pub invalidations: Vec<Invalidation>,
-    /// What readers get of its pages, once those have been checked.
-    pub edge: Vec<EdgeCheck>,
-    /// Whether its pages will be checked, or checked again.
-    pub edge_is_due: bool,
-    /// The sender's own reference, if it came through CloudFront's API.
-    pub caller_reference: Option<String>,
-    /// The failed publish that it sends again.
-    pub retry_of: Option<Uuid>,
-    /// The publish that sends it again.
-    pub retried_as: Option<Uuid>,
+    /// How many invalidations cover it.
+    pub invalidations: u64,
+    pub completed_invalidations: u64,
+    /// AWS's code for why one of them failed.
+    pub error: Option<String>,
+    /// The worst that readers get of its pages, once those have been checked.
+    pub edge: Option<EdgeState>,
     pub publisher: Option<Publisher>,
+    /// The burst it stands for; `edge` is then the worst of all the burst's pages.
+    pub burst: Option<Burst>,
 }
 
-impl Publish {
-    /// What was not purged of a publish that failed: the items that only failed invalidations
-    /// cover.
-    pub fn failed_items(&self) -> Result<Vec<Item>> {
-        if self.state == PublishState::Failed {
-            self.items_left(|status| status != InvalidationStatus::Failed)
-        } else {
-            Ok(Vec::new())
-        }
-    }
+/// Several publishes by one publisher in the same state, each within five seconds of the one
+/// before. If they could be further apart, a busy site's whole day would be one burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// How many, including the newest, which stands for them.
+    pub publishes: u64,
+    pub oldest: Uuid,
+    /// When the oldest arrived.
+    pub since: OffsetDateTime,
+}
 
-    /// The items not covered by any invalidation whose status `is_done` accepts.
-    pub fn items_left(&self, is_done: impl Fn(InvalidationStatus) -> bool) -> Result<Vec<Item>> {
-        let done = self.invalidations.iter().filter(|i| is_done(i.status));
-        let done = parse_items(done.flat_map(|i| i.items.iter().cloned()).collect())?;
-        let cover: Cover<'_> = done.iter().collect();
-        let mut items = parse_items(self.items.clone())?;
-        items.retain(|item| cover.covering(item).is_none());
-        Ok(items)
-    }
+/// What a list is made from.
+#[derive(sqlx::FromRow)]
+struct Found {
+    /// Publishes, in the order in which they were looked at.
+    ids: Vec<Uuid>,
+    /// The last one that a search has looked at, if there may be more.
+    end: Option<Uuid>,
+}
+
+/// A publish as programs list it, and as far as it matters for which burst it belongs to.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedPublish {
+    pub id: Uuid,
+    pub received_at: OffsetDateTime,
+    pub state: PublishState,
+    pub(super) published_by: Option<String>,
 }
 
 impl Store {
-    /// One publish with its invalidations, and of what these purge `items`; all of it if it failed.
-    pub async fn publish(
+    /// Publishes, newest first.
+    pub async fn publishes(
         &self,
         site: SiteId,
-        id: Uuid,
-        items: Items,
+        mut filter: PublishFilter<'_>,
+        limit: u16,
         now: OffsetDateTime,
-    ) -> Result<Option<Publish>> {
+    ) -> Result<Page<PublishSummary>> {
+        let connection = &mut *self.pool.acquire().await?;
+        let mut found = find(connection, site, filter, limit).await?;
+        let goes_on = match (filter.path, filter.before.or(filter.after)) {
+            (Some((_, meant)), None) if found.ids.is_empty() => {
+                knows_path(connection, site, meant).await?
+            }
+            (_, further) => further.is_some(),
+        };
+        for _ in 0..SEARCHES {
+            let Some(end) = found.end.filter(|_| goes_on && found.ids.is_empty()) else {
+                break;
+            };
+            let mut further = filter;
+            further.go_on_from(end);
+            found = find(connection, site, further, limit).await?;
+        }
+        if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
+            // Nothing is newer: these are then the newest.
+            filter.after = None;
+            found = find(connection, site, filter, limit).await?;
+        }
+        let mut page = Page::cut(found.ids, limit, filter.before, filter.after, |id| *id);
+        page.next = page.next.or(found.end);
+        if filter.after.is_some() {
+            page.previous = page.previous.or(found.end);
+        }
+        Ok(Page {
+            items: summaries(connection, site, &page.items, now).await?,
+            next: page.next,
+            previous: page.previous,
+        })
+    }
+
+    /// A site's publishes, newest first.
+    pub async fn publishes_before(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+        limit: u16,
+    ) -> Result<Page<ListedPublish>> {
+        let filter = PublishFilter {
+            before,
+            ..PublishFilter::default()
+        };
+        let connection = &mut *self.pool.acquire().await?;
+        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
+        Ok(Page::cut(listed, limit, before, None, |publish| publish.id))
+    }
+
+    /// The last publish that purges one of these items, itself or by a wildcard, if it is among the
+    /// latest ones. Few hold wildcards, which are looked at one by one: a list of all that purge a
+    /// long path would be some megabytes.
+    pub async fn last_publish_of(
+        &self,
+        site: SiteId,
+        items: &[String],
+        now: OffsetDateTime,
+    ) -> Result<Option<PublishSummary>> {
         let mut connection = self.pool.acquire().await?;
-        let retry = IdempotencyKey::of_retry(id);
-        let row = sqlx::query!(
-            r#"SELECT p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.items,
-                      p.widened as "widened: Json<Vec<Widened>>", p.planned,
-                      p.idempotency_key as retry_key, p.published_by,
-                      (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
-                        as retried_as,
-                      e.checks as "checks?: Json<Vec<serde_json::Value>>", e.next_at IS NOT NULL as "edge_is_due!"
-               FROM publish p LEFT JOIN edge_check e ON e.site_id = p.site_id AND e.publish_id = p.id
-               WHERE p.site_id = $1 AND p.id = $2"#,
+        let found = sqlx::query_scalar!(
+            "SELECT id FROM (SELECT id, items, wildcards FROM publish
+                             WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
+             WHERE items && $2::text[]
+                OR wildcards > 0 AND EXISTS (
+                  SELECT FROM unnest(items) AS item, unnest($2::text[]) AS asked
+                  WHERE right(item, 1) = '*' AND starts_with(asked, left(item, -1)))
+             ORDER BY id DESC LIMIT 1",
             site.0,
-            id,
-            retry.key,
+            items,
+            SEARCHED_NEXT * 5,
         )
         .fetch_optional(&mut *connection)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let key = row.retry_key.as_deref();
-        let held = if row.planned {
-            None
-        } else {
-            let holds = holds(&mut connection, site, now).await?;
-            holds.on(row.items.len() as u64)
-        };
-        let items = match row.state {
-            // Telling which items are left takes all of them.
-            PublishState::Failed => Items::All,
-            _ => items,
-        };
-        let invalidations = covering(&mut connection, site, id, items).await?;
-        let checks = row.checks.map(|checks| checks.0).unwrap_or_default();
-        // What only a newer version has a word for is left out.
-        let edge = checks
-            .into_iter()
-            .filter_map(|check| serde_json::from_value(check).ok());
-        Ok(Some(Publish {
-            id,
-            state: row.state,
-            received_at: row.received_at,
-            submitted_at: row.submitted_at,
-            ended_at: row.ended_at,
-            items: row.items,
-            widened: row.widened.map(|widened| widened.0).unwrap_or_default(),
-            waiting_for: held.map(|(why, _)| why),
-            note: held.and_then(|(_, note)| note),
-            invalidations,
-            edge: edge.collect(),
-            edge_is_due: row.edge_is_due,
-            caller_reference: key
-                .and_then(IdempotencyKey::caller_reference)
-                .map(str::to_owned),
-            retry_of: key.and_then(IdempotencyKey::retried),
-            retried_as: row.retried_as,
-            publisher: row.published_by.as_deref().and_then(Publisher::parse),
-        }))
-    }
-
-    /// How many publishes have not ended, counted up to 10,000.
-    pub async fn open_publishes(&self, site: SiteId) -> Result<u64> {
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) as "count!" FROM (
-                 SELECT FROM publish WHERE site_id = $1 AND ended_at IS NULL LIMIT 10000) open"#,
-            site.0,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Why publishes of a site that no invalidation covers yet are held.
-    pub async fn held(
-        &self,
-        site: SiteId,
-        now: OffsetDateTime,
-    ) -> Result<Option<(WaitReason, Option<WaitNote>)>> {
-        let mut connection = self.pool.acquire().await?;
-        Ok(holds(&mut connection, site, now).await?.on(u64::MAX))
+        let ids: Vec<Uuid> = found.into_iter().collect();
+        Ok(summaries(&mut connection, site, &ids, now).await?.pop())
     }
 }
 
-/// What holds publishes of a site that no invalidation covers yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Holds {
-    /// What holds those that fit the month's limit, if anything does.
-    why: Option<(WaitReason, Option<WaitNote>)>,
-    /// How many paths are left of the limit while it holds back some, and until when it does.
-    limited: Option<(u64, OffsetDateTime)>,
-}
-
-impl Holds {
-    /// Why one of this many items is held.
-    pub(super) fn on(&self, items: u64) -> Option<(WaitReason, Option<WaitNote>)> {
-        match self.limited {
-            Some((left, until)) if items > left => {
-                Some((WaitReason::Quota, Some(WaitNote::MonthlyLimit { until })))
-            }
-            _ => self.why,
-        }
-    }
-}
-
-pub(super) async fn holds(
+/// Finds one more than `limit`, from the end that the filter begins at.
+async fn find(
     connection: &mut PgConnection,
     site: SiteId,
-    now: OffsetDateTime,
-) -> Result<Holds> {
-    let row = sqlx::query!(
-        r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: Policy",
-                  s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since,
-                  CASE WHEN s.limited_until > $2 THEN
-                    s.monthly_limit
-                    - (SELECT coalesce(sum(u.paths), 0)::bigint FROM usage u
-                       WHERE u.site_id = s.id AND u.month = $3)
-                    - (SELECT coalesce(sum(i.item_count), 0)::bigint FROM invalidation i
-                       WHERE i.site_id = s.id AND i.distribution_id = f.distribution_id AND i.status = 'Queued')
-                  END as "paths_left?"
-           FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
-           WHERE s.id = $1"#,
-        site.0,
-        now,
-        month_of(now),
-    )
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else {
-        return Ok(Holds::default());
-    };
-    if row.settings {
-        return Ok(Holds {
-            why: Some((WaitReason::Settings, None)),
-            limited: None,
+    filter: PublishFilter<'_>,
+    limit: u16,
+) -> sqlx::Result<Found> {
+    let Some((typed, meant)) = filter.path else {
+        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
+        return Ok(Found {
+            ids: listed.into_iter().map(|publish| publish.id).collect(),
+            end: None,
         });
+    };
+    let rows = limit + 1;
+    let looked_at = match filter.before.or(filter.after) {
+        None => SEARCHED_FIRST,
+        Some(_) => SEARCHED_NEXT,
+    };
+    let order = filter.order();
+    let mut query = QueryBuilder::new("WITH looked_at AS MATERIALIZED (SELECT id");
+    for (glue, text) in [(", ", typed), (" OR ", meant)] {
+        query
+            .push(glue)
+            .push("strpos(array_to_string(items, E'\\n'), ");
+        query.push_bind(text).push(") > 0");
     }
-    let backlog = row
-        .backlog_since
-        .filter(|_| row.policy == Policy::Exact)
-        .map(|since| WaitNote::Backlog { since });
-    let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
-    Ok(Holds {
-        why: row.waits_for.map(|why| (why, backlog)),
-        limited: row
-            .limited_until
-            .filter(|until| *until > now)
-            .map(|until| (left, until)),
-    })
+    query.push(" AS hit");
+    filter.push(&mut query, site, looked_at);
+    // Rows are read in the order they were found, without sorting them again, so that a search
+    // stops at its first page of hits.
+    query.push(format_args!(
+        "), found AS MATERIALIZED (SELECT id FROM looked_at WHERE hit LIMIT {rows})
+         SELECT ARRAY(SELECT id FROM found ORDER BY id {order}) AS ids,
+                CASE WHEN (SELECT count(*) FROM found) < {rows}
+                     THEN (SELECT id FROM looked_at ORDER BY id {order} OFFSET {looked_at} - 1) END AS end"
+    ));
+    query.build_query_as().fetch_one(connection).await
+}
+
+/// Lists at most so many, from the end that the filter begins at, whatever their path.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    site: SiteId,
+    filter: PublishFilter<'_>,
+    most: usize,
+) -> sqlx::Result<Vec<ListedPublish>> {
+    let mut query = QueryBuilder::new("SELECT id, received_at, state, published_by");
+    filter.push(&mut query, site, most);
+    query.build_query_as().fetch_all(connection).await
+}
+
+pub(super) async fn summaries(
+    connection: &mut PgConnection,
+    site: SiteId,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<PublishSummary>> {
+    // PostgreSQL would plan it anew each time for a list that is shorter than it takes for granted.
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
+                  p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
+                  c.total as "total!", c.completed as "completed!",
+                  c.waiting_for as "waiting_for: WaitReason", c.error,
+                  (SELECT e.worst FROM edge_check e
+                   WHERE e.site_id = p.site_id AND e.publish_id = p.id) as edge
+           FROM publish p CROSS JOIN LATERAL (
+             SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
+                    min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
+             FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
+             WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
+           WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
+        site.0,
+        ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let holds = if rows.iter().any(|row| !row.planned) {
+        holds(connection, site, now).await?
+    } else {
+        Holds::default()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let items_total = row.items_total.unsigned_abs().into();
+            let held = holds.on(items_total).filter(|_| !row.planned);
+            PublishSummary {
+                id: row.id,
+                state: row.state,
+                received_at: row.received_at,
+                submitted_at: row.submitted_at,
+                ended_at: row.ended_at,
+                items: row.items,
+                items_total,
+                waiting_for: held.map(|(why, _)| why).or(row.waiting_for),
+                note: held.and_then(|(_, note)| note),
+                invalidations: row.total.unsigned_abs(),
+                completed_invalidations: row.completed.unsigned_abs(),
+                error: row.error,
+                // A newer version may have found what this one has no word for.
+                edge: row.edge.and_then(|edge| edge.parse().ok()),
+                publisher: row.published_by.as_deref().and_then(Publisher::parse),
+                burst: None,
+            }
+        })
+        .collect())
 }
