@@ -3,7 +3,6 @@
 
 mod choose;
 mod look;
-mod observe;
 mod plan;
 mod poll;
 mod send;
@@ -18,12 +17,13 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError, within};
+use crate::store::{Covered, SiteId, Store, StoreError, within};
 
 use self::choose::Calls;
 use self::wake::News;
@@ -242,6 +242,15 @@ impl Dispatcher {
                     }
                 }
             }
+        }
+    }
+
+    /// What an invalidation covers, for logs and metrics: what was recorded of it stands, whether or
+    /// not this can be read.
+    async fn covered(&self, site: SiteId, invalidation: Uuid) -> Covered {
+        match self.store.covered(invalidation).await {
+            Ok(Some(covered)) => covered,
+            Ok(None) | Err(_) => Covered::unknown(site),
         }
     }
 }

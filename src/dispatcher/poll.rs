@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use super::observe::{code_and_message, publishes, traces};
 use super::{Dispatcher, Ended};
-use crate::domain::{AfterGet, Asked, AwsError, GetOutcome, Operation, after_get};
+use crate::domain::{
+    AfterGet, Asked, AwsError, GetOutcome, InvalidationStatus, Operation, after_get,
+};
 use crate::store::{Covered, PollClaim, StoreError};
 
 impl Dispatcher {
@@ -64,7 +66,12 @@ impl Dispatcher {
             })
             .await;
         if ours == Some(true) {
-            let covered = self.observe_poll(&claim, &after, now).await;
+            self.count_poll(&claim, &after, now);
+            let covered = match after {
+                // By far the most frequent, and not worth a query.
+                AfterGet::Again { error: None, .. } => Covered::unknown(claim.site),
+                _ => self.covered(claim.site, claim.invalidation).await,
+            };
             log(&claim, &after, request_id.as_deref(), &covered);
         }
         if matches!(after, AfterGet::Again { .. }) {
@@ -73,16 +80,32 @@ impl Dispatcher {
         self.wake.wake();
         Ended::Called
     }
+
+    fn count_poll(&self, claim: &PollClaim, after: &AfterGet, now: OffsetDateTime) {
+        let status = match after {
+            AfterGet::Again { .. } => return,
+            AfterGet::Completed => InvalidationStatus::Completed,
+            AfterGet::Unconfirmed(_) => InvalidationStatus::Unconfirmed,
+            AfterGet::Failed(_) => InvalidationStatus::Failed,
+        };
+        self.metrics.invalidation(status);
+        if status == InvalidationStatus::Completed {
+            self.metrics
+                .invalidation_completed(now - claim.submitted_at);
+        }
+    }
 }
 
 fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, covered: &Covered) {
     let site = covered.site.as_str();
-    let publish = publishes(covered);
-    let trace_id = traces(covered);
+    let publish = covered.publish_ids();
+    let trace_id = covered.trace_ids();
     let invalidation = claim.invalidation;
     let cloudfront_id = claim.cloudfront_id.as_str();
     let distribution = claim.distribution.as_str();
-    let (code, error) = code_and_message(after.error());
+    let error = after.error();
+    let code = error.map(|error| error.code.as_str());
+    let error = error.map(|error| error.message.as_str());
     match after {
         AfterGet::Again { error: None, .. } => {
             tracing::debug!(site, %invalidation, cloudfront_id, distribution, request_id, "still in progress");

@@ -3,14 +3,15 @@
 
 use std::pin::pin;
 
+use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 use super::look::Next;
-use super::observe::{code_and_message, publishes, traces};
 use super::wake::SiteTurn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
-    AfterCreate, AwsError, CreateOutcome, Operation, Sent, TraceParent, after_create,
+    AfterCreate, AwsError, CreateOutcome, InvalidationStatus, Operation, Sent, TraceParent,
+    after_create,
 };
 use crate::store::{Covered, Recorded, SendClaim, SendRecord, SiteId, within};
 
@@ -126,7 +127,8 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let covered = self.observe_send(&claim, after, accepted_at).await;
+                let covered = self.covered(inputs.site, stored.id).await;
+                self.count_send(&claim, after, accepted_at, &covered);
                 let span_id = trace.as_ref().map(TraceParent::span_id);
                 log(&claim, after, request_id.as_deref(), span_id, &covered);
             }
@@ -142,6 +144,40 @@ impl Dispatcher {
             None => {}
         }
     }
+
+    fn count_send(
+        &self,
+        claim: &SendClaim,
+        after: &AfterCreate,
+        accepted_at: OffsetDateTime,
+        covered: &Covered,
+    ) {
+        let status = match after {
+            AfterCreate::InProgress { .. } => InvalidationStatus::InProgress,
+            AfterCreate::Completed { .. } => InvalidationStatus::Completed,
+            AfterCreate::Unconfirmed(_) => InvalidationStatus::Unconfirmed,
+            AfterCreate::Failed { .. }
+            | AfterCreate::Split {
+                searching: true, ..
+            } => InvalidationStatus::Failed,
+            AfterCreate::Hold { .. } | AfterCreate::Split { .. } => return,
+        };
+        self.metrics.invalidation(status);
+        if status == InvalidationStatus::Failed {
+            return;
+        }
+        self.metrics.billed_paths(claim.stored.batch.items.len());
+        for publish in &covered.publishes {
+            // One that several invalidations cover is counted with the last to be accepted.
+            if publish.submitted_at == Some(accepted_at) {
+                self.metrics
+                    .publish_submitted(accepted_at - publish.received_at);
+            }
+        }
+        if status == InvalidationStatus::Completed {
+            self.metrics.invalidation_completed(Duration::ZERO);
+        }
+    }
 }
 
 fn log(
@@ -152,12 +188,14 @@ fn log(
     covered: &Covered,
 ) {
     let site = covered.site.as_str();
-    let publish = publishes(covered);
-    let trace_id = traces(covered);
+    let publish = covered.publish_ids();
+    let trace_id = covered.trace_ids();
     let invalidation = claim.stored.id;
     let distribution = claim.inputs.settings.distribution_id.as_str();
     let items = claim.stored.batch.items.len();
-    let (code, error) = code_and_message(after.error());
+    let error = after.error();
+    let code = error.map(|error| error.code.as_str());
+    let error = error.map(|error| error.message.as_str());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
             let cloudfront_id = id.as_str();

@@ -1,12 +1,17 @@
 //! Which site and which publishes an invalidation belongs to: for logs and metrics.
 
+use std::collections::HashSet;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Result, Store};
+use super::{Result, SiteId, Store};
 use crate::domain::TraceParent;
 
-#[derive(Clone, Debug, Default)]
+/// How many publishes a log line names.
+const NAMED: usize = 5;
+
+#[derive(Clone, Debug)]
 pub struct Covered {
     /// The site's name.
     pub site: String,
@@ -21,6 +26,45 @@ pub struct CoveredPublish {
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
     pub traceparent: Option<TraceParent>,
+}
+
+impl Covered {
+    /// Nothing is known but the site's number.
+    pub fn unknown(site: SiteId) -> Self {
+        Self {
+            site: site.to_string(),
+            publishes: Vec::new(),
+        }
+    }
+
+    /// The publishes' identifiers, for the log; of many, the first.
+    pub fn publish_ids(&self) -> String {
+        let ids = self.publishes.iter().map(|publish| publish.id);
+        some_of(&ids.collect::<Vec<_>>())
+    }
+
+    /// The traces that they belong to, each once; of many, the first. None where no publisher named
+    /// one.
+    pub fn trace_ids(&self) -> Option<String> {
+        let mut seen = HashSet::new();
+        let traces: Vec<_> = self
+            .publishes
+            .iter()
+            .filter_map(|publish| publish.traceparent.as_ref())
+            .map(TraceParent::trace_id)
+            .filter(|trace| seen.insert(*trace))
+            .collect();
+        (!traces.is_empty()).then(|| some_of(&traces))
+    }
+}
+
+fn some_of(all: &[impl ToString]) -> String {
+    let some: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+    let some = some.join(" ");
+    match all.len().saturating_sub(NAMED) {
+        0 => some,
+        more => format!("{some} and {more} more"),
+    }
 }
 
 impl Store {
