@@ -78,7 +78,7 @@ impl Store {
         let row = sqlx::query!(
             r#"SELECT p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.items,
                       p.widened as "widened: Json<Vec<Widened>>", p.planned,
-                      p.idempotency_key as retry_key, p.published_by,
+                      p.idempotency_key, p.published_by,
                       (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
                         as retried_as,
                       e.checks as "checks?: Json<Vec<serde_json::Value>>", e.next_at IS NOT NULL as "edge_is_due!"
@@ -91,7 +91,7 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let key = row.retry_key.as_deref();
+        let key = row.idempotency_key.as_deref();
         let held = if row.planned {
             None
         } else {
