@@ -249,14 +249,10 @@ impl Store {
                     // A replica that is stopped in the middle of a transaction must not hold its
                     // locks for ever.
                     //
-                    // Plans are kept, and most are made while the tables are small: one that read
-                    // the whole of `publish` took 20 s in the first storm of a new database, where
-                    // the index takes 4 ms. Every query here has an index to use.
-                    //
-                    // Each is made once for a connection. By itself PostgreSQL plans a statement
-                    // anew the first five times, and some for ever, and planning the longest takes
-                    // much longer than running them. With this, by turns, the slowest of a hundred
-                    // publishes came up to 30 % sooner (docs/PERFORMANCE.md).
+                    // Each statement is planned once for a connection, since planning the longest
+                    // takes longer than running them (docs/PERFORMANCE.md). A plan that is made
+                    // while a table is small would read all of it for ever after: every query here
+                    // has an index to use.
                     sqlx::raw_sql(
                         "SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off; SET jit = off;
                          SET plan_cache_mode = force_generic_plan",
