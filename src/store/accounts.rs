@@ -115,24 +115,37 @@ impl Store {
     }
 
     /// From now on asks for codes of that app, later than `code`; with `None`, for none. Returns
-    /// whether that is new: an app that is in use is not replaced.
+    /// whether that is new: an app that is in use is not replaced, and nothing changes if
+    /// `password`, the hash of the one that was shown, is no longer the admin's. Links that were
+    /// made before no longer set the password.
     pub async fn set_second_step(
         &self,
         secret: Option<&SecretString>,
         code: Option<i64>,
+        password: &str,
     ) -> Result<bool> {
         let seal = |secret| self.seal(SecretOf::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
+        let mut tx = self.begin().await?;
+        // Before the account, as where a link is used: of the two, one waits for the other here.
+        sqlx::query!("DELETE FROM set_up_link")
+            .execute(&mut *tx)
+            .await?;
         let done = sqlx::query!(
             "UPDATE account SET second_step = $2, code_used = $3
-             WHERE name = $1 AND (second_step IS NULL) <> ($2::bytea IS NULL)",
+             WHERE name = $1 AND password_hash = $4 AND (second_step IS NULL) <> ($2::bytea IS NULL)",
             ADMIN,
             sealed,
             code,
+            password,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Uses up the code of that half-minute. Returns whether neither it nor a later one had been

@@ -4,6 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
+use skycms_cdn::store::{PasswordProof, hash};
 use time::Duration;
 
 use crate::support::{Answer, Browser, PASSWORD, Service, between};
@@ -111,9 +112,11 @@ async fn of_two_presses_one_turns_it_on_or_off() {
     let mut owner = service.browser();
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let (store, secret) = (&service.state.store, offered(&mut owner).await);
+    let password = store.password_hash().await.unwrap().unwrap();
     for (secret, code) in [(Some(&secret), Some(1)), (None, None)] {
-        assert!(store.set_second_step(secret, code).await.unwrap());
-        assert!(!store.set_second_step(secret, code).await.unwrap());
+        let set = || store.set_second_step(secret, code, &password);
+        assert!(set().await.unwrap());
+        assert!(!set().await.unwrap());
     }
     // Whoever was slower is asked for no code and adds nothing to the audit.
     let off = [("current_password", PASSWORD), ("code", "")];
@@ -121,4 +124,39 @@ async fn of_two_presses_one_turns_it_on_or_off() {
     assert_eq!(answer.status, 303);
     let audited = "SELECT count(*) FROM audit WHERE what ~ 'second step'";
     assert_eq!(service.database.count(audited).await, 0);
+}
+
+/// Whoever turns it on has shown a password that a link may replace meanwhile, and a link would
+/// turn off again what was just turned on.
+#[tokio::test]
+async fn of_a_link_and_the_second_step_the_later_one_changes_nothing() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let (secret, link) = (offered(&mut owner).await, hash("a link"));
+    let turn_on = |password| store.set_second_step(Some(&secret), Some(1), password);
+    let use_link = |new| store.set_password(new, PasswordProof::Link(&link), now);
+
+    let first = store.password_hash().await.unwrap().unwrap();
+    store.add_set_up_link(&link, now).await.unwrap();
+    assert!(use_link("second").await.unwrap());
+    assert!(!turn_on(first.as_str()).await.unwrap());
+    assert!(store.second_step().await.unwrap().is_none());
+
+    store.add_set_up_link(&link, now).await.unwrap();
+    assert!(turn_on("second").await.unwrap());
+    assert!(!use_link("third").await.unwrap());
+    assert!(store.second_step().await.unwrap().is_some());
+    let current = store.password_hash().await.unwrap();
+    assert_eq!(current.as_deref(), Some("second"));
+
+    // Whoever has lost the app gets a new link.
+    store.add_set_up_link(&link, now).await.unwrap();
+    assert!(use_link("third").await.unwrap());
+    assert!(store.second_step().await.unwrap().is_none());
+
+    store.add_set_up_link(&link, now).await.unwrap();
+    let (is_on, is_used) = tokio::join!(turn_on("third"), use_link("fourth"));
+    assert_ne!(is_on.unwrap(), is_used.unwrap(), "both at once");
 }

@@ -58,12 +58,14 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
     let proved = owner
         .prove(fields.current_password, None, words::NOT_BOTH)
         .await?;
-    if let Err(error) = proved {
-        return refuse(&owner, Some(&step), error);
-    }
+    let password = match proved {
+        Ok(hash) => hash,
+        Err(error) => return refuse(&owner, Some(&step), error),
+    };
     let (store, secret) = (&state.store, step.secret());
+    let is_new = store.set_second_step(Some(&secret), Some(used), &password);
     // Of two presses, one turns it on.
-    if store.set_second_step(Some(&secret), Some(used)).await? {
+    if is_new.await? {
         let action = AuditAction::TurnedSecondStepOn;
         owner.visitor.audit(action, None, None).await?;
     }
@@ -76,11 +78,12 @@ pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result
     let proved = owner
         .prove(fields.current_password, code, words::NOT_BOTH)
         .await?;
-    if let Err(error) = proved {
-        return refuse(&owner, None, error);
-    }
+    let password = match proved {
+        Ok(hash) => hash,
+        Err(error) => return refuse(&owner, None, error),
+    };
     let store = &owner.visitor.state.store;
-    if store.set_second_step(None, None).await? {
+    if store.set_second_step(None, None, &password).await? {
         let action = AuditAction::TurnedSecondStepOff;
         owner.visitor.audit(action, None, None).await?;
     }
