@@ -40,13 +40,7 @@ pub(super) async fn notify_month(
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<()> {
-    let Some((used, limit)) = month(connection, site, now).await? else {
-        return Ok(());
-    };
-    match Event::of_month(used, limit) {
-        Some(event) => notify_once(connection, site, event, (used, limit), now).await,
-        None => Ok(()),
-    }
+    notify_once(connection, site, Event::of_month, now).await
 }
 
 /// Publishes wait because the monthly limit leaves no room for them; once, like [`notify_month`].
@@ -55,19 +49,22 @@ pub(super) async fn notify_limited(
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<()> {
-    match month(connection, site, now).await? {
-        Some(month) => notify_once(connection, site, Event::MonthReached, month, now).await,
-        None => Ok(()),
-    }
+    notify_once(connection, site, |_, _| Some(Event::MonthReached), now).await
 }
 
-/// How many paths of its monthly limit the site has used, and the limit; `None` if it has no limit,
-/// or nobody would hear of it.
-async fn month(
+/// Tells what `event` makes of how many paths of its monthly limit the site has used, and of the
+/// limit; once, if it has a limit and anybody would hear of it.
+///
+/// No index makes it unique: whoever records a call of the site, or lets it wait, does so one after
+/// the other, by their locks on its distribution, its publishes and its row, and sees what the one
+/// before has told. An index would have them wait for each other out of the order of those locks.
+async fn notify_once(
     connection: &mut PgConnection,
     site: SiteId,
+    event: impl FnOnce(u64, u64) -> Option<Event>,
     now: OffsetDateTime,
-) -> Result<Option<(u64, u64)>> {
+) -> Result<()> {
+    let month = month_of(now);
     let row = sqlx::query!(
         r#"SELECT s.monthly_limit as "limit!",
                   (SELECT coalesce(sum(u.paths), 0)::bigint FROM usage u
@@ -76,23 +73,15 @@ async fn month(
            WHERE s.id = $1 AND s.monthly_limit IS NOT NULL
              AND EXISTS (SELECT FROM endpoint e WHERE e.site_id = s.id AND e.off_at IS NULL)"#,
         site.0,
-        month_of(now),
+        month,
     )
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(row.map(|row| (row.used.unsigned_abs(), row.limit.unsigned_abs())))
-}
-
-/// No index makes it unique: whoever records a call of the site, or lets it wait, does so one after
-/// the other, by their locks on its distribution, its publishes and its row, and sees what the one
-/// before has told. An index would have them wait for each other out of the order of those locks.
-async fn notify_once(
-    connection: &mut PgConnection,
-    site: SiteId,
-    event: Event,
-    (used, limit): (u64, u64),
-    now: OffsetDateTime,
-) -> Result<()> {
+    let Some(row) = row else { return Ok(()) };
+    let (used, limit) = (row.used.unsigned_abs(), row.limit.unsigned_abs());
+    let Some(event) = event(used, limit) else {
+        return Ok(());
+    };
     let event = event.into_str();
     sqlx::query!(
         "INSERT INTO delivery (endpoint_id, event, happened_at, reason, once, next_at)
@@ -102,7 +91,7 @@ async fn notify_once(
         site.0,
         event,
         used_of(used, limit),
-        format!("{event} {} {limit}", month_of(now)),
+        format!("{event} {month} {limit}"),
         now,
     )
     .execute(connection)
