@@ -1,6 +1,6 @@
 //! Who may use the AWS default credentials of the process, and for which distributions.
 
-use sqlx::PgConnection;
+use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::settings::take_effect;
@@ -40,13 +40,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let is_new = done.rows_affected() > 0;
-        if is_new && goes_by_default(&mut tx, site, distribution).await? {
-            // What waited for it is sent at once.
-            take_effect(&mut tx, site, now).await?;
-        }
-        tx.commit().await?;
-        Ok(is_new)
+        end_change(tx, site, distribution, done.rows_affected() > 0, now).await
     }
 
     /// Revokes such a grant, and returns whether there was one. What the environment grants comes
@@ -65,12 +59,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let is_gone = done.rows_affected() > 0;
-        if is_gone && goes_by_default(&mut tx, site, distribution).await? {
-            take_effect(&mut tx, site, now).await?;
-        }
-        tx.commit().await?;
-        Ok(is_gone)
+        end_change(tx, site, distribution, done.rows_affected() > 0, now).await
     }
 
     /// Replaces the environment's grants with these: sites by name, each with a distribution.
@@ -107,18 +96,26 @@ impl Store {
     }
 }
 
-/// Whether a site's settings in force name this distribution, and no access key.
-async fn goes_by_default(
-    connection: &mut PgConnection,
+/// Ends a change of a site's grants, and returns whether it changed any. What waited for one is
+/// sent at once, if the settings in force go by it: they name its distribution, and no access key.
+async fn end_change(
+    mut tx: Transaction<'static, Postgres>,
     site: SiteId,
     distribution: &DistributionId,
+    has_changed: bool,
+    now: OffsetDateTime,
 ) -> Result<bool> {
-    Ok(sqlx::query_scalar!(
+    let goes_by_default = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM settings_in_force
                           WHERE site_id = $1 AND distribution_id = $2 AND access_key_id IS NULL) as "goes!""#,
         site.0,
         distribution.as_str(),
     )
-    .fetch_one(connection)
-    .await?)
+    .fetch_one(&mut *tx)
+    .await?;
+    if has_changed && goes_by_default {
+        take_effect(&mut tx, site, now).await?;
+    }
+    tx.commit().await?;
+    Ok(has_changed)
 }
