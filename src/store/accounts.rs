@@ -11,9 +11,7 @@ use super::{Result, Store};
 pub const ADMIN: &str = "admin";
 const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is remembered after its last sign-in.
-const DEVICE_MEMORY: Duration = Duration::days(365);
-/// How far the clocks of replicas may be apart: what has expired for one, another may still accept.
-const CLOCKS_APART: Duration = Duration::minutes(1);
+pub(super) const DEVICE_MEMORY: Duration = Duration::days(365);
 
 /// What somebody has shown who sets the admin's password.
 #[derive(Clone, Copy)]
@@ -201,37 +199,6 @@ impl Store {
             device.as_slice(),
             ADMIN,
             now,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Deletes expired sessions, links, tries, tokens, rates and answers to forms.
-    pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
-        sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
-            .execute(&self.pool)
-            .await?;
-        sqlx::query!("DELETE FROM set_up_link WHERE expires_at < $1", now)
-            .execute(&self.pool)
-            .await?;
-        sqlx::query!(
-            "DELETE FROM embed_token WHERE expires_at < $1",
-            now - CLOCKS_APART
-        )
-        .execute(&self.pool)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM known_device WHERE used_at < $1",
-            now - DEVICE_MEMORY
-        )
-        .execute(&self.pool)
-        .await?;
-        self.forget_rates(now).await?;
-        self.forget_answers(now).await?;
-        sqlx::query!(
-            "DELETE FROM sign_in_tries WHERE last_at < $1",
-            now - crate::domain::slow_down::CLIENT_MEMORY,
         )
         .execute(&self.pool)
         .await?;

@@ -1,12 +1,18 @@
-//! Deleting what ended long ago, in steps that hold nobody up.
+//! Deleting what has expired and, in steps that hold nobody up, what ended long ago.
 
 use sqlx::{PgConnection, Postgres, Transaction};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+use super::accounts::DEVICE_MEMORY;
 use super::{Result, Store};
+use crate::domain::slow_down::CLIENT_MEMORY;
 
 /// The most rows of each kind that one step deletes: a few milliseconds.
 pub(super) const STEP: i64 = 500;
+/// How far the clocks of replicas may be apart: what has expired for one, another may still accept.
+const CLOCKS_APART: Duration = Duration::minutes(1);
+/// After how long without use a rate is as configured again.
+const UNUSED: Duration = Duration::days(1);
 /// The key of PostgreSQL's advisory lock that makes replicas take turns: "prune", in ASCII.
 const LOCK: i64 = 0x70_72_75_6e_65;
 
@@ -25,6 +31,42 @@ impl Prunable {
 }
 
 impl Store {
+    /// Deletes expired sessions, links, tries, tokens, rates and answers to forms.
+    pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
+        sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query!("DELETE FROM set_up_link WHERE expires_at < $1", now)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query!(
+            "DELETE FROM embed_token WHERE expires_at < $1",
+            now - CLOCKS_APART
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM known_device WHERE used_at < $1",
+            now - DEVICE_MEMORY
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM access_key WHERE refilled_at < $1",
+            now - UNUSED
+        )
+        .execute(&self.pool)
+        .await?;
+        self.forget_answers(now).await?;
+        sqlx::query!(
+            "DELETE FROM sign_in_tries WHERE last_at < $1",
+            now - CLIENT_MEMORY,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Counts what pruning with the same `before` would delete in the end.
     pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable> {
         Ok(sqlx::query_as!(

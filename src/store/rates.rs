@@ -1,13 +1,10 @@
 //! The rate of calls of each access key, which all replicas share.
 
 use sqlx::PgConnection;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{Result, SiteId, Store};
 use crate::domain::{Bucket, Limits, Settings};
-
-/// After how long a rate is forgotten.
-const UNUSED: Duration = Duration::days(1);
 
 impl Store {
     /// Counts a call of `CreateInvalidation` that a test made without asking: against the access
@@ -22,7 +19,8 @@ impl Store {
     ) -> Result<()> {
         let key = match is_proven {
             true => settings.access_key_name().to_owned(),
-            false => unproven_keys_of(site),
+            // As the view `settings_in_force` names it.
+            false => format!("site/{}/unproven", site.0),
         };
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
@@ -39,7 +37,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), OffsetDateTime>> {
         let limits = &limits.of_tests();
-        let key = tests_of(site);
+        let key = format!("site/{}/tests", site.0);
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
         let bucket = match bucket.take(limits) {
@@ -50,27 +48,6 @@ impl Store {
         tx.commit().await?;
         Ok(Ok(()))
     }
-
-    /// Forgets rates that nobody has used for a day: by then they would be as configured again.
-    pub(super) async fn forget_rates(&self, now: OffsetDateTime) -> Result<()> {
-        sqlx::query!(
-            "DELETE FROM access_key WHERE refilled_at < $1",
-            now - UNUSED
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-}
-
-/// The row for the keys that a site has not proved, as the view `settings_in_force` names it.
-fn unproven_keys_of(site: SiteId) -> String {
-    format!("site/{}/unproven", site.0)
-}
-
-/// The row for a site's tests.
-fn tests_of(site: SiteId) -> String {
-    format!("site/{}/tests", site.0)
 }
 
 /// The access key's bucket, refilled, with its row locked until the transaction ends.
