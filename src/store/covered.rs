@@ -82,21 +82,18 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut covered: Option<Covered> = None;
-        for row in rows {
-            let covered = covered.get_or_insert_with(|| Covered {
-                site: row.name,
-                publishes: Vec::new(),
-            });
-            if let (Some(id), Some(received_at)) = (row.id, row.received_at) {
-                covered.publishes.push(CoveredPublish {
-                    id,
-                    received_at,
-                    submitted_at: row.submitted_at,
-                    traceparent: row.traceparent.as_deref().and_then(TraceParent::parse),
-                });
-            }
-        }
-        Ok(covered)
+        let site = rows.first().map(|row| row.name.clone());
+        let publishes = rows.into_iter().filter_map(|row| {
+            Some(CoveredPublish {
+                id: row.id?,
+                received_at: row.received_at?,
+                submitted_at: row.submitted_at,
+                traceparent: row.traceparent.as_deref().and_then(TraceParent::parse),
+            })
+        });
+        Ok(site.map(|site| Covered {
+            site,
+            publishes: publishes.collect(),
+        }))
     }
 }
