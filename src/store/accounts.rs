@@ -59,21 +59,18 @@ impl Store {
             PasswordProof::Current(hash) => (None, Some(hash)),
         };
         let mut tx = self.begin().await?;
-        if let Some(link) = link {
-            let used = sqlx::query!(
-                "DELETE FROM set_up_link WHERE token_hash = $1 AND expires_at > $2",
-                link.as_slice(),
-                now,
-            )
-            .execute(&mut *tx)
-            .await?;
-            if used.rows_affected() != 1 {
-                return Ok(false);
-            }
+        // All at once: of two that are used at the same time, one waits for the other here.
+        let works = sqlx::query_scalar!(
+            r#"DELETE FROM set_up_link
+               RETURNING coalesce(token_hash = $1 AND expires_at > $2, false) as "works!""#,
+            link.map(|link| &link[..]),
+            now,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        if link.is_some() && !works.contains(&true) {
+            return Ok(false);
         }
-        sqlx::query!("DELETE FROM set_up_link")
-            .execute(&mut *tx)
-            .await?;
         let set = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at,
