@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -50,14 +49,44 @@ impl Store {
     ) -> Result<Option<Answered>> {
         let mut answer = self.begin_answer(shown.form(), token, now).await?;
         let (tx, token) = (&mut answer.tx, &answer.secret);
+        let token_hash = hash(token.expose_secret());
         if answer.is_first {
             let unrevealed = shown
                 .is_revealed()
                 .then(|| self.seal(SecretOf::Token(site, id), token))
                 .transpose()?;
-            insert_token(tx, site, id, name, token, unrevealed.as_deref(), now).await?;
+            lock_site(tx, site).await?;
+            // A site that is removed and made again may keep the token that its publishers have.
+            sqlx::query!(
+                "DELETE FROM publish_token t USING site s
+                 WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
+                token_hash.as_slice(),
+            )
+            .execute(&mut **tx)
+            .await?;
+            sqlx::query!(
+                "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+                id,
+                site.0,
+                name,
+                token_hash.as_slice(),
+                ending(token),
+                unrevealed,
+                now,
+            )
+            .execute(&mut **tx)
+            .await?;
+            announce_sites(tx).await?;
         }
-        let has = has_token(tx, site, token).await?;
+        let has = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM publish_token
+                              WHERE site_id = $1 AND token_hash = $2 AND revoked_at IS NULL) as "has!""#,
+            site.0,
+            token_hash.as_slice(),
+        )
+        .fetch_one(&mut **tx)
+        .await?;
         answer.end(has).await
     }
 
@@ -103,59 +132,9 @@ impl Store {
     }
 }
 
-/// Stores a token by its hash, unless it is stored already.
-async fn insert_token(
-    connection: &mut PgConnection,
-    site: SiteId,
-    id: Uuid,
-    name: &str,
-    token: &SecretString,
-    unrevealed: Option<&[u8]>,
-    now: OffsetDateTime,
-) -> Result<()> {
+/// A token's last characters: no more of it goes to the server, which may log what it is given.
+fn ending(token: &SecretString) -> &str {
     let text = token.expose_secret();
-    let token_hash = hash(text);
-    // No more than its ending goes to the server, which may log what it is given.
     let ending = text.char_indices().nth_back(3);
-    let ending = ending.map_or(text, |(at, _)| &text[at..]);
-    lock_site(connection, site).await?;
-    // A site that is removed and made again may keep the token that its publishers have.
-    sqlx::query!(
-        "DELETE FROM publish_token t USING site s
-         WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
-        token_hash.as_slice(),
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
-         VALUES ($1, $2, $3, $4, right($5, 4), $6, $7) ON CONFLICT DO NOTHING",
-        id,
-        site.0,
-        name,
-        token_hash.as_slice(),
-        ending,
-        unrevealed,
-        now,
-    )
-    .execute(&mut *connection)
-    .await?;
-    announce_sites(connection).await
-}
-
-/// Whether the token is one of the site's that are in force.
-async fn has_token(
-    connection: &mut PgConnection,
-    site: SiteId,
-    token: &SecretString,
-) -> Result<bool> {
-    let token_hash = hash(token.expose_secret());
-    Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM publish_token
-                          WHERE site_id = $1 AND token_hash = $2 AND revoked_at IS NULL) as "has!""#,
-        site.0,
-        token_hash.as_slice(),
-    )
-    .fetch_one(connection)
-    .await?)
+    ending.map_or(text, |(at, _)| &text[at..])
 }
