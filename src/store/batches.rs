@@ -11,7 +11,7 @@ use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::{lock_publishes, lock_settings};
 use super::{PlanInputs, Result, Store, column, integer, parse_items};
 use crate::domain::coverage::Cover;
-use crate::domain::{CallerReference, Item, KindCounts, Search};
+use crate::domain::{CallerReference, Item, KindCounts, Search, TraceParent};
 
 pub(super) struct Batch<'a> {
     id: Uuid,
@@ -45,15 +45,15 @@ impl<'a> Batch<'a> {
 }
 
 /// Stores batches with the publishes that they cover, of which `taken` have been waiting; both
-/// oldest first. Returns the trace of the first batch's first publish that has one, or `None` if
-/// one of `taken` no longer waits.
+/// oldest first. Returns whether all of `taken` still waited, and the trace of the first batch's
+/// first publish that has one.
 pub(super) async fn store_batches(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
     batches: &[Batch<'_>],
     taken: &[Uuid],
     now: OffsetDateTime,
-) -> Result<Option<Option<String>>> {
+) -> Result<(bool, Option<TraceParent>)> {
     let covered = batches
         .iter()
         .flat_map(|batch| batch.publishes.iter().map(|publish| (batch.id, *publish)));
@@ -113,7 +113,10 @@ pub(super) async fn store_batches(
     )
     .fetch_one(connection)
     .await?;
-    Ok((row.taken.unsigned_abs() == taken.len() as u64).then_some(row.traceparent))
+    Ok((
+        row.taken.unsigned_abs() == taken.len() as u64,
+        row.traceparent.as_deref().and_then(TraceParent::parse),
+    ))
 }
 
 /// Stores the pieces of an invalidation, each under a reference of its own, and moves each publish

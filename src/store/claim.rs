@@ -175,10 +175,11 @@ impl Store {
             first.folded = plan.saved.folded;
             first.claim = Some(taking.token);
         }
-        let stored = store_batches(&mut tx, inputs, &batches, &plan.taken, taking.now).await?;
-        let Some(traceparent) = stored else {
+        let (all_waited, traceparent) =
+            store_batches(&mut tx, inputs, &batches, &plan.taken, taking.now).await?;
+        if !all_waited {
             return Ok(None);
-        };
+        }
         known_paths::remember(&mut tx, inputs.site, plan, waiting, taking.now).await?;
         tx.commit().await?;
         Ok(Some(SendClaim {
@@ -186,7 +187,7 @@ impl Store {
             stored: QueuedInvalidation::new(id, first.items.clone(), taking.now),
             taking,
             search: None,
-            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
+            traceparent,
         }))
     }
 }
