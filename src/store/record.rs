@@ -51,11 +51,10 @@ impl Store {
         let mut recording = Recording {
             tx: &mut tx,
             claim,
-            fix: record.fix.as_deref(),
-            accepted_at: record.accepted_at,
+            record,
             now,
         };
-        let recorded = recording.record(record, limits).await?;
+        let recorded = recording.write(limits).await?;
         // The lease is given back in any case, if it is still ours.
         tx.commit().await?;
         Ok(recorded)
@@ -74,15 +73,14 @@ const fn changes_others(after: &AfterCreate) -> bool {
 struct Recording<'a> {
     tx: &'a mut PgConnection,
     claim: &'a SendClaim,
-    fix: Option<&'a str>,
-    accepted_at: OffsetDateTime,
+    record: &'a SendRecord,
     now: OffsetDateTime,
 }
 
 impl Recording<'_> {
-    async fn record(&mut self, record: &SendRecord, limits: &Limits) -> Result<Recorded> {
-        let (claim, verdict) = (self.claim, &record.verdict);
-        let site = claim.inputs.site;
+    async fn write(&mut self, limits: &Limits) -> Result<Recorded> {
+        let (claim, record) = (self.claim, self.record);
+        let (site, verdict) = (claim.inputs.site, &record.verdict);
         let proves = !claim.inputs.is_proven() && verdict.after.shows_working_settings();
         if proves {
             self.prove().await?;
@@ -121,7 +119,7 @@ impl Recording<'_> {
                 self.queued(*why, until, error, *attempt).await?
             }
             AfterCreate::Failed { error, rest_too } => {
-                let ours = self.failed(error, self.fix).await?;
+                let ours = self.failed(error, record.fix.as_deref()).await?;
                 if ours
                     && *rest_too
                     && let Some(search) = claim.stored.search
@@ -241,8 +239,8 @@ impl Recording<'_> {
             now,
             next_poll,
             error.map(|error| serde_json::json!(error)),
-            error.and(self.fix),
-            self.accepted_at,
+            error.and(self.record.fix.as_deref()),
+            self.record.accepted_at,
         )
         .execute(&mut *self.tx)
         .await?;
@@ -285,7 +283,7 @@ impl Recording<'_> {
             why.into_str(),
             until,
             serde_json::json!(error),
-            self.fix,
+            self.record.fix,
             free,
             attempt == Attempt::Unknown || claim.stored.unknown_since.is_some(),
             unanswered_since,
@@ -330,7 +328,7 @@ impl Recording<'_> {
             search,
             self.now,
             serde_json::json!(error),
-            self.fix,
+            self.record.fix,
         )
         .fetch_all(&mut *self.tx)
         .await?)
