@@ -111,7 +111,7 @@ impl Dispatcher {
         self.quiet = QUIET;
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
-        let mut news = Some(News::Anything);
+        let mut news = News::anything();
         // Whether something may be due at a moment that the alarm does not know of.
         let mut later = false;
         while !stop.is_cancelled() {
@@ -123,21 +123,16 @@ impl Dispatcher {
             let woken = self.wake.notified();
             let is_later = std::mem::take(&mut later);
             let look = async {
-                match news {
-                    Some(News::Anything) => {
-                        alarm = Alarm::far();
-                        self.start_due(&mut tasks).await?;
+                if news.anything {
+                    alarm = Alarm::far();
+                    self.start_due(&mut tasks).await?;
+                } else {
+                    for site in news.published {
+                        self.start_send(site, &mut tasks);
                     }
-                    Some(News::Published(sites)) => {
-                        for site in sites {
-                            self.start_send(site, &mut tasks);
-                        }
-                        if !is_later {
-                            return Ok(());
-                        }
+                    if !is_later {
+                        return Ok(());
                     }
-                    None if !is_later => return Ok(()),
-                    None => {}
                 }
                 // Sites that are being served are looked at again when their turn ends; so is
                 // everything when one of the questions ends that take all the places.
@@ -154,11 +149,11 @@ impl Dispatcher {
             news = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = &mut alarm.0 => Some(News::Anything),
+                () = &mut alarm.0 => News::anything(),
                 () = woken => self.wake.take(),
                 Some(ended) = tasks.join_next() => {
                     later = settle(ended) == Ended::Later;
-                    None
+                    News::default()
                 }
             };
         }
@@ -245,8 +240,8 @@ impl Dispatcher {
         }
     }
 
-    /// What an invalidation covers, for logs and metrics: what was recorded of it stands, whether or
-    /// not this can be read.
+    /// What an invalidation covers, for logs and metrics: what was recorded of it stands, whether
+    /// or not this can be read.
     async fn covered(&self, site: SiteId, invalidation: Uuid) -> Covered {
         match self.store.covered(invalidation).await {
             Ok(Some(covered)) => covered,

@@ -10,11 +10,21 @@ use tokio::sync::futures::Notified;
 use crate::store::SiteId;
 
 /// What may have changed since the dispatcher last looked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// Something was published at these sites, and nothing else is known to have changed.
-    Published(BTreeSet<SiteId>),
-    Anything,
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// Anything may have.
+    pub(super) anything: bool,
+    /// The sites at which something was published, if nothing else is known to have changed.
+    pub(super) published: BTreeSet<SiteId>,
+}
+
+impl News {
+    pub(super) fn anything() -> Self {
+        Self {
+            anything: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Tells the dispatcher of this replica to look now. Clones wake the same one.
@@ -31,7 +41,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    news: Option<News>,
+    news: News,
     /// Sites that are being served, and whether they have published something since. That is looked
     /// at after their turn.
     served: HashMap<SiteId, bool>,
@@ -47,7 +57,7 @@ pub(super) struct SiteTurn {
 impl Wake {
     /// Anything may have changed.
     pub fn wake(&self) {
-        self.state().news = Some(News::Anything);
+        self.state().news = News::anything();
         self.0.notify.notify_one();
         self.0.changed.notify_waiters();
     }
@@ -93,12 +103,10 @@ impl Wake {
     }
 
     /// Takes the news that has come since, except about sites that are being served by now.
-    pub(super) fn take(&self) -> Option<News> {
-        let State { news, served } = &mut *self.state();
-        let mut news = news.take();
-        if let Some(News::Published(sites)) = &mut news {
-            sites.retain(|site| is_news(served, *site));
-        }
+    pub(super) fn take(&self) -> News {
+        let mut state = self.state();
+        let mut news = std::mem::take(&mut state.news);
+        news.published.retain(|site| !state.put_off(*site));
         news
     }
 
@@ -110,38 +118,24 @@ impl Wake {
 impl State {
     /// Notes what was published, and returns whether the dispatcher has to wake for it.
     fn publish(&mut self, sites: impl IntoIterator<Item = SiteId>) -> bool {
-        let Self { news, served } = self;
-        let mut sites = sites.into_iter().filter(|site| is_news(served, *site));
-        match news {
-            Some(News::Anything) => {
-                // For the sites that are being served, it has to be noted all the same.
-                sites.for_each(drop);
-                false
-            }
-            Some(News::Published(known)) => {
-                known.extend(sites);
-                true
-            }
-            None => {
-                let Some(first) = sites.next() else {
-                    return false;
-                };
-                *news = Some(News::Published(sites.chain([first]).collect()));
-                true
+        let mut is_news = false;
+        for site in sites {
+            if !self.put_off(site) && !self.news.anything {
+                self.news.published.insert(site);
+                is_news = true;
             }
         }
+        is_news
     }
-}
 
-/// Whether the dispatcher has to wake for what the site has published; if it is being served, that
-/// is noted for after its turn.
-fn is_news(served: &mut HashMap<SiteId, bool>, site: SiteId) -> bool {
-    match served.get_mut(&site) {
-        Some(published) => {
-            *published = true;
-            false
-        }
-        None => true,
+    /// Notes for after its turn what a site has published, if it is being served. Returns whether
+    /// it is.
+    fn put_off(&mut self, site: SiteId) -> bool {
+        let Some(published) = self.served.get_mut(&site) else {
+            return false;
+        };
+        *published = true;
+        true
     }
 }
 
@@ -164,17 +158,16 @@ mod tests {
     #[test]
     fn gathers_sites_until_anything_may_have_changed() {
         let wake = Wake::default();
-        assert_eq!(wake.take(), None);
+        assert_eq!(wake.take(), News::default());
         wake.published([SiteId(1)]);
         wake.published([SiteId(2), SiteId(1)]);
-        let sites = BTreeSet::from([SiteId(1), SiteId(2)]);
-        assert_eq!(wake.take(), Some(News::Published(sites)));
-        assert_eq!(wake.take(), None);
+        assert_eq!(wake.take(), published([1, 2]));
+        assert_eq!(wake.take(), News::default());
 
         wake.published([SiteId(1)]);
         wake.wake();
         wake.published([SiteId(2)]);
-        assert_eq!(wake.take(), Some(News::Anything));
+        assert_eq!(wake.take(), News::anything());
     }
 
     #[test]
@@ -184,12 +177,12 @@ mod tests {
         assert!(wake.turn(SiteId(2)).is_some());
         assert_eq!(wake.served(), [SiteId(1)]);
         wake.published([SiteId(1)]);
-        assert_eq!(wake.take(), None);
+        assert_eq!(wake.take(), News::default());
         drop(turn);
-        assert_eq!(wake.take(), Some(published(1)));
+        assert_eq!(wake.take(), published([1]));
 
         drop(wake.turn(SiteId(1)));
-        assert_eq!(wake.take(), None);
+        assert_eq!(wake.take(), News::default());
     }
 
     #[test]
@@ -198,7 +191,7 @@ mod tests {
         let turn = wake.turn(SiteId(1)).expect("nobody serves it");
         assert!(wake.turn(SiteId(1)).is_none());
         drop(turn);
-        assert_eq!(wake.take(), Some(published(1)));
+        assert_eq!(wake.take(), published([1]));
     }
 
     #[tokio::test]
@@ -219,12 +212,15 @@ mod tests {
         let turn = wake.turn(SiteId(1)).expect("nobody serves it");
         wake.wake();
         wake.published([SiteId(2), SiteId(1)]);
-        assert_eq!(wake.take(), Some(News::Anything));
+        assert_eq!(wake.take(), News::anything());
         drop(turn);
-        assert_eq!(wake.take(), Some(published(1)));
+        assert_eq!(wake.take(), published([1]));
     }
 
-    fn published(site: i32) -> News {
-        News::Published(BTreeSet::from([SiteId(site)]))
+    fn published<const N: usize>(sites: [i32; N]) -> News {
+        News {
+            anything: false,
+            published: sites.map(SiteId).into(),
+        }
     }
 }
