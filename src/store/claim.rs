@@ -70,23 +70,6 @@ pub struct Taking {
 }
 
 impl Store {
-    /// Sites other than `served` that have something to send and that nothing known holds back, the
-    /// longest unserved first.
-    pub async fn sites_to_send(
-        &self,
-        served: &[SiteId],
-        now: OffsetDateTime,
-    ) -> Result<Vec<SiteId>> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT site_id as "site!: SiteId" FROM due_site
-               WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
-            now,
-            served as &[SiteId],
-        )
-        .fetch_all(&self.pool)
-        .await?)
-    }
-
     /// Claims a stored invalidation, or returns `None` if something has changed and must be read
     /// again.
     pub async fn claim_stored(

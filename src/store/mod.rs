@@ -12,6 +12,7 @@ mod connection;
 mod covered;
 mod default_grants;
 mod deliveries;
+mod due;
 mod edge;
 mod endpoints;
 mod ends;

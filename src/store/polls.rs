@@ -10,16 +10,11 @@ use uuid::Uuid;
 use super::listen::{announce_change, announce_sites};
 use super::stored::LEASE;
 use super::transitions::move_publishes;
-use super::{Result, SiteId, Store, deliveries, edge};
-use crate::domain::limits::SKEW;
+use super::{Result, SiteId, Store};
 use crate::domain::{
     AfterGet, AwsError, DistributionId, InvalidationId, InvalidationStatus as Status, Settings,
     WaitReason,
 };
-
-/// The longest that a correct clock puts off a question or a look at a site, and a try of settings.
-const FAR: Duration = Duration::MINUTE;
-const FAR_PAUSE: Duration = Duration::minutes(10);
 
 /// A question is only this late when nobody could ask, for instance because the machine slept. The
 /// time that passed then says nothing about earlier questions that had no usable answer.
@@ -188,75 +183,6 @@ impl Store {
         }
         tx.commit().await?;
         Ok(true)
-    }
-
-    /// When something is next due to be asked about, with `may_ask`, or to be sent by sites other
-    /// than `served`; `None` if nothing is pending.
-    pub async fn next_due(
-        &self,
-        served: &[SiteId],
-        may_ask: bool,
-    ) -> Result<Option<OffsetDateTime>> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT min(at) FROM (
-                 SELECT min(next_at) AS at FROM invalidation
-                 WHERE ended_at IS NULL AND status = 'InProgress' AND $2
-                 UNION ALL
-                 SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
-            served as &[SiteId],
-            may_ask,
-        )
-        .fetch_one(&self.pool)
-        .await?)
-    }
-
-    /// Brings forward what was put far into the future by a clock that has been set back since.
-    pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<()> {
-        let skewed = now + SKEW;
-        let mut tx = self.begin().await?;
-        sqlx::query!(
-            "UPDATE distribution SET lease_token = NULL, lease_until = NULL WHERE lease_until > $1",
-            skewed + LEASE,
-        )
-        .execute(&mut *tx)
-        .await?;
-        // What somebody is changing is left for the next time: they may wait for what this has
-        // locked.
-        sqlx::query!(
-            "UPDATE site SET waits_until = $2
-             WHERE id = ANY(ARRAY(
-               SELECT id FROM site WHERE waits_until > $1 FOR NO KEY UPDATE SKIP LOCKED))",
-            skewed + FAR,
-            now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE site SET resume_at = $3
-             WHERE id = ANY(ARRAY(
-               SELECT id FROM site WHERE resume_at > $1 OR paused_at > $2 AND resume_at > $3
-               FOR NO KEY UPDATE SKIP LOCKED))",
-            skewed + FAR_PAUSE,
-            skewed,
-            now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE invalidation SET next_at = $3
-             WHERE id = ANY(ARRAY(
-               SELECT id FROM invalidation
-               WHERE ended_at IS NULL AND next_at > CASE status WHEN 'Queued' THEN $1::timestamptz ELSE $2 END
-               FOR UPDATE SKIP LOCKED))",
-            skewed + LEASE,
-            skewed + FAR,
-            now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        edge::heal(&mut tx, skewed, now).await?;
-        deliveries::heal(&mut tx, skewed, now).await?;
-        Ok(tx.commit().await?)
     }
 }
 

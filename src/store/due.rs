@@ -1,0 +1,99 @@
+//! What is due, where and when, and bringing forward what a wrong clock had put off.
+
+use time::{Duration, OffsetDateTime};
+
+use super::stored::LEASE;
+use super::{Result, SiteId, Store, deliveries, edge};
+use crate::domain::limits::SKEW;
+
+/// The longest that a correct clock puts off a question or a look at a site, and a try of settings.
+const FAR: Duration = Duration::MINUTE;
+const FAR_PAUSE: Duration = Duration::minutes(10);
+
+impl Store {
+    /// Sites other than `served` that have something to send and that nothing known holds back, the
+    /// longest unserved first.
+    pub async fn sites_to_send(
+        &self,
+        served: &[SiteId],
+        now: OffsetDateTime,
+    ) -> Result<Vec<SiteId>> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT site_id as "site!: SiteId" FROM due_site
+               WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
+            now,
+            served as &[SiteId],
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// When something is next due to be asked about, with `may_ask`, or to be sent by sites other
+    /// than `served`; `None` if nothing is pending.
+    pub async fn next_due(
+        &self,
+        served: &[SiteId],
+        may_ask: bool,
+    ) -> Result<Option<OffsetDateTime>> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT min(at) FROM (
+                 SELECT min(next_at) AS at FROM invalidation
+                 WHERE ended_at IS NULL AND status = 'InProgress' AND $2
+                 UNION ALL
+                 SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
+            served as &[SiteId],
+            may_ask,
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Brings forward what was put far into the future by a clock that has been set back since.
+    pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<()> {
+        let skewed = now + SKEW;
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "UPDATE distribution SET lease_token = NULL, lease_until = NULL WHERE lease_until > $1",
+            skewed + LEASE,
+        )
+        .execute(&mut *tx)
+        .await?;
+        // What somebody is changing is left for the next time: they may wait for what this has
+        // locked.
+        sqlx::query!(
+            "UPDATE site SET waits_until = $2
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM site WHERE waits_until > $1 FOR NO KEY UPDATE SKIP LOCKED))",
+            skewed + FAR,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE site SET resume_at = $3
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM site WHERE resume_at > $1 OR paused_at > $2 AND resume_at > $3
+               FOR NO KEY UPDATE SKIP LOCKED))",
+            skewed + FAR_PAUSE,
+            skewed,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE invalidation SET next_at = $3
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM invalidation
+               WHERE ended_at IS NULL AND next_at > CASE status WHEN 'Queued' THEN $1::timestamptz ELSE $2 END
+               FOR UPDATE SKIP LOCKED))",
+            skewed + LEASE,
+            skewed + FAR,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        edge::heal(&mut tx, skewed, now).await?;
+        deliveries::heal(&mut tx, skewed, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
