@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::AwsError;
 use crate::domain::notification::{Event, Notification};
-use crate::store::{Result, SiteId, integer};
+use crate::store::{Result, SiteId};
 
 /// Gathers whatever else is waiting to say the same of other publishes into one message.
 pub(super) async fn gather(
@@ -72,27 +72,4 @@ pub(super) async fn reason(
     let error = row.error.as_ref().map(ToString::to_string);
     let words: Vec<String> = error.into_iter().chain(row.fix).collect();
     Ok((!words.is_empty()).then(|| words.join(" ")))
-}
-
-/// Stores what is about to be sent, and counts the attempt.
-pub(super) async fn store_attempt(
-    connection: &mut PgConnection,
-    delivery: Uuid,
-    notification: &Notification,
-    body: &str,
-) -> Result<()> {
-    sqlx::query!(
-        "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6,
-                             attempts = attempts + 1
-         WHERE id = $1",
-        delivery,
-        body,
-        notification.at,
-        notification.publish,
-        integer(notification.publishes),
-        notification.reason,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::endpoints::known_events;
 use super::seal::SecretOf;
-use super::{FormHash, Result, SealError, SiteId, Store};
+use super::{FormHash, Result, SealError, SiteId, Store, integer};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
     EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE, LONGEST_WAIT, Notification, Tried,
@@ -24,8 +24,6 @@ const LEASE: Duration = Duration::seconds(30);
 const ASLEEP: Duration = Duration::HOUR;
 /// Publishes that complete within this share one message.
 const STORM: Duration = Duration::MINUTE;
-/// How many attempts of a message are remembered.
-const REMEMBERED: i32 = 20;
 /// How many messages of an endpoint are listed.
 const LISTED: i64 = 50;
 
@@ -179,7 +177,19 @@ impl Store {
                 notification.body(row.kind, base)
             }
         };
-        message::store_attempt(&mut tx, delivery, &notification, &body).await?;
+        sqlx::query!(
+            "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6,
+                                 attempts = attempts + 1
+             WHERE id = $1",
+            delivery,
+            body,
+            notification.at,
+            notification.publish,
+            integer(notification.publishes),
+            notification.reason,
+        )
+        .execute(&mut *tx)
+        .await?;
         if row.event == Event::PublishCompleted {
             sqlx::query!(
                 "UPDATE endpoint SET storm_until = $2 WHERE id = $1",

@@ -1,13 +1,15 @@
 //! Recording how an attempt to deliver ended.
 
-use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::{DeliveryClaim, REMEMBERED};
+use super::DeliveryClaim;
 use crate::domain::notification::{AfterDelivery, EndpointAfter, Health, Next, Tried};
 use crate::store::listen::announce_change;
 use crate::store::{Result, Store, integer};
+
+/// How many attempts of a message are remembered.
+const REMEMBERED: i32 = 20;
 
 impl Store {
     /// Records how an attempt ended. Returns `false`, with nothing changed, if the claim was no
@@ -19,8 +21,26 @@ impl Store {
         after: &AfterDelivery,
         now: OffsetDateTime,
     ) -> Result<bool> {
+        let (health, endpoint_next_at, off_at) = match after.endpoint {
+            EndpointAfter::Works { .. } => (Health::default(), now, None),
+            EndpointAfter::Failing { health, until } => (health, until, None),
+            EndpointAfter::SwitchedOff => (claim.health, now, Some(now)),
+        };
         let mut tx = self.begin().await?;
-        if !record_endpoint(&mut tx, claim, after.endpoint, now).await? {
+        let ours = sqlx::query!(
+            "UPDATE endpoint SET failures = $3, failing_since = $4, next_at = $5, off_at = $6,
+                                 lease_token = NULL, lease_until = NULL
+             WHERE id = $1 AND lease_token = $2",
+            claim.endpoint,
+            claim.token,
+            integer(health.failures),
+            health.failing_since,
+            endpoint_next_at,
+            off_at,
+        )
+        .execute(&mut *tx)
+        .await?;
+        if ours.rows_affected() == 0 {
             return Ok(false);
         }
         let (state, next_at) = match after.next {
@@ -67,32 +87,4 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
-}
-
-/// Records what this means for the endpoint. Returns whether the claim was still ours.
-async fn record_endpoint(
-    connection: &mut PgConnection,
-    claim: &DeliveryClaim,
-    after: EndpointAfter,
-    now: OffsetDateTime,
-) -> Result<bool> {
-    let (health, next_at, off_at) = match after {
-        EndpointAfter::Works { .. } => (Health::default(), now, None),
-        EndpointAfter::Failing { health, until } => (health, until, None),
-        EndpointAfter::SwitchedOff => (claim.health, now, Some(now)),
-    };
-    let done = sqlx::query!(
-        "UPDATE endpoint SET failures = $3, failing_since = $4, next_at = $5, off_at = $6,
-                             lease_token = NULL, lease_until = NULL
-         WHERE id = $1 AND lease_token = $2",
-        claim.endpoint,
-        claim.token,
-        integer(health.failures),
-        health.failing_since,
-        next_at,
-        off_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
