@@ -112,30 +112,27 @@ impl Dispatcher {
             if inputs.leased_until.is_some_and(|until| until > now) {
                 return Ok(Next::Taken);
             }
-            let (bucket, no_call_until) = match inputs.bucket.take(&self.limits) {
-                Ok(left) => (left, None),
-                Err(next) => (inputs.bucket, Some(next)),
-            };
+            let taken = inputs.bucket.take(&self.limits);
             let mut look = Look {
                 dispatcher: self,
                 connection,
                 taking: Taking {
-                    bucket,
+                    bucket: taken.unwrap_or(inputs.bucket),
                     token: self.clock.id(),
                     now,
                 },
                 inputs,
             };
-            let next = match no_call_until {
+            let next = match taken {
+                Ok(_) => look.choose().await?,
                 // Before anything is read and planned for nothing.
-                Some(until) => {
+                Err(until) => {
                     let wait = Wait {
                         stored_too: true,
                         ..Wait::new(WaitReason::Rate, until)
                     };
                     look.note_wait(wait).await?
                 }
-                None => look.choose().await?,
             };
             match next {
                 Next::Stale => {
@@ -180,26 +177,19 @@ impl Look<'_> {
                 Candidate::Stored => self.choose_stored(&due).await?,
                 Candidate::Trouble => self.choose_stored(&trouble).await?,
                 Candidate::OtherKind => self.choose_other_kind(&due).await?,
-                Candidate::New => match self.choose_new().await? {
-                    next @ (Next::Stale | Next::Call(_)) => Some(next),
-                    next => {
-                        otherwise = next;
-                        None
-                    }
-                },
+                Candidate::New => self.choose_new().await?,
             };
-            if let Some(next) = next {
-                return Ok(next);
+            match next {
+                Next::Call(_) | Next::Stale => return Ok(next),
+                Next::Waits | Next::Taken => otherwise = next,
+                Next::Nothing => {}
             }
         }
         Ok(otherwise)
     }
 
     /// Claims the first stored invalidation that may go, if one may.
-    async fn choose_stored(
-        &mut self,
-        due: &[QueuedInvalidation],
-    ) -> Result<Option<Next>, StoreError> {
+    async fn choose_stored(&mut self, due: &[QueuedInvalidation]) -> Result<Next, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
@@ -220,21 +210,19 @@ impl Look<'_> {
                     .hold_stored(self.connection, inputs, stored, why, until, now)
                     .await?;
                 if !held {
-                    return Ok(Some(Next::Stale));
+                    return Ok(Next::Stale);
                 }
                 continue;
             }
-            let claim = match self.resized(&due[at..], room).await? {
-                Some(resized) => {
-                    store
-                        .claim_stored(self.connection, inputs, resized, self.taking)
-                        .await?
-                }
-                None => None,
+            let Some(resized) = self.resized(&due[at..], room).await? else {
+                return Ok(Next::Stale);
             };
-            return Ok(Some(Next::call(claim)));
+            let claim = store
+                .claim_stored(self.connection, inputs, resized, self.taking)
+                .await?;
+            return Ok(Next::call(claim));
         }
-        Ok(None)
+        Ok(Next::Nothing)
     }
 
     /// What goes in place of the first: a piece of it where one call may not hold it all, or as
@@ -283,18 +271,15 @@ impl Look<'_> {
 
     /// Claims what is new of the other kind, where all that is stored is of one kind and would be
     /// waited for.
-    async fn choose_other_kind(
-        &mut self,
-        due: &[QueuedInvalidation],
-    ) -> Result<Option<Next>, StoreError> {
+    async fn choose_other_kind(&mut self, due: &[QueuedInvalidation]) -> Result<Next, StoreError> {
         let stored: KindCounts = due.iter().map(|stored| stored.counts).sum();
         if due.is_empty() || stored.is_mixed() || self.gathering_until().is_some() {
-            return Ok(None);
+            return Ok(Next::Nothing);
         }
         let room = self.room_for_new().without(stored);
         match self.plan_new(room).await? {
-            Planned::Next(Next::Nothing) | Planned::NoRoom(_) => Ok(None),
-            Planned::Next(next) => Ok(Some(next)),
+            Planned::Next(next) => Ok(next),
+            Planned::NoRoom(_) => Ok(Next::Nothing),
         }
     }
 
