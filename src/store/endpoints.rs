@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::listen::announce_change;
 use super::seal::SecretOf;
-use super::site_changes::lock_site;
+use super::site_changes::lock_site_alone;
 use super::{Answered, FormHash, Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
@@ -109,11 +109,7 @@ impl Store {
         let secret = secret
             .map(|secret| self.seal(SecretOf::EndpointSecret(site, new.id), secret))
             .transpose()?;
-        // Locked while counting, so that two forms at once do not add one endpoint too many.
-        sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
-            .fetch_optional(&mut *connection)
-            .await?;
-        lock_site(connection, site).await?;
+        lock_site_alone(connection, site).await?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
              SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $8 FROM site s

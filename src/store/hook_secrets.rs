@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::SecretOf;
-use super::site_changes::lock_site;
+use super::site_changes::lock_site_alone;
 use super::{Answered, Result, SealError, ShownTo, SiteId, Store};
 use crate::domain::HookSecret;
 
@@ -38,11 +38,7 @@ impl Store {
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         if answer.is_first {
             let sealed = self.seal(SecretOf::HookSecret(site, id), secret)?;
-            // Locked while counting, so that two forms at once do not add one secret too many.
-            sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
-                .fetch_optional(&mut **tx)
-                .await?;
-            lock_site(tx, site).await?;
+            lock_site_alone(tx, site).await?;
             let added = sqlx::query!(
                 "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at)
                  SELECT $1, s.id, $3, $4, $5 FROM site s

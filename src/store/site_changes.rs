@@ -163,10 +163,19 @@ pub(super) async fn lock_site(connection: &mut PgConnection, site: SiteId) -> Re
     )
     .fetch_optional(connection)
     .await?;
-    match there {
-        Some(_) => Ok(()),
-        None => Err(StoreError::SiteGone),
-    }
+    there.map(|_| ()).ok_or(StoreError::SiteGone)
+}
+
+/// The same, and alone: what is counted of the site stays as it is, so that two forms at once do
+/// not add one too many.
+pub(super) async fn lock_site_alone(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+    let there = sqlx::query!(
+        "SELECT FROM site WHERE id = $1 AND removed_at IS NULL FOR NO KEY UPDATE",
+        site.0
+    )
+    .fetch_optional(connection)
+    .await?;
+    there.map(|_| ()).ok_or(StoreError::SiteGone)
 }
 
 /// Deletes some of what one removed site leaves: publishes first, since they refer to the rest.
