@@ -59,7 +59,6 @@ mod text;
 mod tokens;
 mod transitions;
 mod waiting;
-mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +89,7 @@ pub use items::parse_items;
 pub use key_pairs::{KeyPairView, Sender};
 pub use listen::{Changes, listen};
 pub use live_changes::{ChangeReader, LiveChanges};
-pub use overview::{Day, Pace, Recent, Underway};
+pub use overview::{Day, Pace, Recent, Underway, Workload};
 pub use page::Page;
 pub use plan_inputs::PlanInputs;
 pub use polls::PollClaim;
@@ -112,7 +111,6 @@ pub use standing::{SiteStanding, Standing};
 pub use stored::QueuedInvalidation;
 pub use tokens::TokenView;
 pub use waiting::Wait;
-pub use workload::Workload;
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can
 /// share the database: one that starts after a newer one has applied its own takes no notice of
