@@ -86,16 +86,17 @@ struct Row {
     is_begun: bool,
 }
 
-/// The publishes that wait after this one: those that hold items of only this kind, or are begun
-/// and may have only such left, and no more of them than the budget allows. Each is a statement of
-/// its own, so that each has its index.
-fn page_of(
-    site: SiteId,
-    after: Uuid,
-    most: usize,
+/// Which publishes are read: all at the front of the queue, and behind it only what may go.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Filter {
+    /// Those that hold items of only this kind, or are begun and may have only such left.
     only: Option<Kind>,
-    budget: Option<i64>,
-) -> QueryBuilder<Postgres> {
+    most_items: Option<i64>,
+}
+
+/// The publishes that wait after this one. Each filter makes a statement of its own, so that each
+/// has its index.
+fn page_of(site: SiteId, after: Uuid, most: usize, filter: Filter) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "SELECT id, items, found,
                 EXISTS (SELECT FROM coverage c WHERE c.site_id = ",
@@ -110,19 +111,19 @@ fn page_of(
     query.push_bind(site.0);
     query.push(" AND NOT planned AND ended_at IS NULL AND id > ");
     query.push_bind(after);
-    match only {
+    match filter.only {
         Some(Kind::Files) => query.push(" AND files > 0 AND (wildcards = 0 OR "),
         Some(Kind::Wildcards) => query.push(" AND wildcards > 0 AND (files = 0 OR "),
         None => &mut query,
     };
-    if only.is_some() {
+    if filter.only.is_some() {
         query.push(
             "EXISTS (SELECT FROM coverage c
                      WHERE c.site_id = publish.site_id AND c.publish_id = publish.id))",
         );
     }
-    if let Some(budget) = budget {
-        query.push(" AND files + wildcards <= ").push_bind(budget);
+    if let Some(most) = filter.most_items {
+        query.push(" AND files + wildcards <= ").push_bind(most);
     }
     query
         .push(" ORDER BY id LIMIT ")
@@ -150,12 +151,10 @@ impl Store {
         let (mut seen, mut held) = (KindCounts::default(), KindCounts::default());
         let mut read = Read::default();
         let mut after = Uuid::nil();
-        // Behind the front of the queue, only what may go is read.
-        let mut is_behind = false;
-        let (mut only, mut budget): (Option<Kind>, Option<i64>) = (None, None);
+        let mut filter = Filter::default();
         loop {
             let page = read.next_page();
-            let rows = page_of(site, after, page, only, budget)
+            let rows = page_of(site, after, page, filter)
                 .build_query_as::<Row>()
                 .fetch_all(&mut *connection)
                 .await?;
@@ -196,15 +195,18 @@ impl Store {
             if is_last || wanted.is_enough(seen) {
                 return Ok(waiting);
             }
-            if read.is_full() || !is_behind && wanted.has_quota_of_wildcards(held) {
+            let is_front = filter == Filter::default();
+            if read.is_full() || is_front && wanted.has_quota_of_wildcards(held) {
                 // Where anything of the front is small enough for the budget, that goes first.
                 let is_any_small = seen != KindCounts::default();
-                only = wanted.only_missing(seen);
-                budget = wanted.most_items().filter(|_| !is_any_small);
-                if is_behind || only.is_none() && budget.is_none() {
+                filter = Filter {
+                    only: wanted.only_missing(seen),
+                    most_items: wanted.most_items().filter(|_| !is_any_small),
+                };
+                if !is_front || filter == Filter::default() {
                     return Ok(waiting);
                 }
-                (is_behind, read) = (true, Read::default());
+                read = Read::default();
             }
         }
     }
