@@ -18,9 +18,9 @@ use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
-    Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, Recent, RefusedCalls, Store,
+    Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls, Store,
 };
-use crate::web::{AppState, Bodies, Hasher, Places, Shared, Turns};
+use crate::web::{AppState, Bodies, Hasher, Places, Recent, Shared, Turns};
 
 /// What works beside the server until the service stops.
 pub(super) struct Background {

@@ -89,7 +89,7 @@ pub use items::parse_items;
 pub use key_pairs::{KeyPairView, Sender};
 pub use listen::{Changes, listen};
 pub use live_changes::{ChangeReader, LiveChanges};
-pub use overview::{Day, Pace, Recent, Underway, Workload};
+pub use overview::{Day, Pace, Underway, Workload};
 pub use page::Page;
 pub use plan_inputs::PlanInputs;
 pub use polls::PollClaim;

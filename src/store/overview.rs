@@ -1,8 +1,5 @@
 //! A site at a glance: its last day, what waits, and what is being worked off.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 
@@ -168,30 +165,4 @@ impl Store {
 
 fn duration(interval: &PgInterval) -> Duration {
     Duration::days(i64::from(interval.days)) + Duration::microseconds(interval.microseconds)
-}
-
-/// How long it is shown before it is read again.
-const FRESH: Duration = Duration::seconds(10);
-
-/// What was last read of each site, where that is costly to read and changes slowly.
-#[derive(Debug)]
-pub struct Recent<T>(Mutex<HashMap<SiteId, (OffsetDateTime, T)>>);
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Clone> Recent<T> {
-    pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<T> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, read) = recent.get(&site)?;
-        ((now - *at).abs() < FRESH).then(|| read.clone())
-    }
-
-    pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, read: T) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(site, (now, read));
-    }
 }

@@ -20,7 +20,7 @@ pub use self::http::places::Places;
 pub use self::http::turns::Turns;
 pub use self::pages::{views, words};
 pub use self::routes::{Access, Route, router, routes};
-pub use self::state::{AppState, Shared};
+pub use self::state::{AppState, Recent, Shared};
 
 /// How many connections those who watch the service may have at once.
 const OPERATORS: usize = 64;

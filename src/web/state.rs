@@ -1,14 +1,16 @@
 //! What handlers share.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use secrecy::{ExposeSecret as _, SecretString};
+use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +27,7 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::skycms::SkyCms;
 use crate::store::{
-    Day, Directory, Ends, Inbox, LastUsed, LiveChanges, Recent, RefusedCalls, Site, Store,
+    Day, Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, SiteId, Store,
     TokenHash, Workload, hash,
 };
 
@@ -125,4 +127,30 @@ pub struct Shared {
     /// What outlives its request, and is waited for when the service stops.
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
+}
+
+/// How long what was read is shown before it is read again.
+const FRESH: Duration = Duration::seconds(10);
+
+/// What was last read of each site, where that is costly to read and changes slowly.
+#[derive(Debug)]
+pub struct Recent<T>(Mutex<HashMap<SiteId, (OffsetDateTime, T)>>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<T> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, read) = recent.get(&site)?;
+        ((now - *at).abs() < FRESH).then(|| read.clone())
+    }
+
+    pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, read: T) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(site, (now, read));
+    }
 }
