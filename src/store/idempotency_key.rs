@@ -5,12 +5,10 @@ use uuid::Uuid;
 
 use super::FormHash;
 
-/// What the keys of caller references begin with. Those of the hook come in a header, which has no
-/// line breaks, so that none of them can be the same.
+// What our own keys begin with. Those of the hook come in a header, which has no line breaks, so
+// that none of them can be the same.
 const CALLER_REFERENCE: &str = "cloudfront\n";
-/// What those of publishes that are tried again begin with, for the same reason.
 const RETRY: &str = "retry\n";
-/// What those of forms begin with, for the same reason.
 const FORM: &str = "form\n";
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
