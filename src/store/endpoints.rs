@@ -184,9 +184,9 @@ impl Store {
         let mut answer = self.begin_answer(Some(form), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         let of = SecretOf::EndpointSecret(site, id);
-        let has = if answer.is_first {
+        if answer.is_first {
             let sealed = self.seal(of, secret)?;
-            let rotated = sqlx::query!(
+            sqlx::query!(
                 "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL",
                 site.0,
                 id,
@@ -194,18 +194,16 @@ impl Store {
             )
             .execute(&mut **tx)
             .await?;
-            rotated.rows_affected() == 1
-        } else {
-            let sealed = sqlx::query_scalar!(
-                "SELECT secret FROM endpoint WHERE site_id = $1 AND id = $2",
-                site.0,
-                id,
-            )
-            .fetch_optional(&mut **tx)
-            .await?;
-            let sealed = sealed.flatten();
-            sealed.is_some_and(|sealed| self.holds(of, &sealed, secret))
-        };
+        }
+        let sealed = sqlx::query_scalar!(
+            "SELECT secret FROM endpoint WHERE site_id = $1 AND id = $2",
+            site.0,
+            id,
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        let sealed = sealed.flatten();
+        let has = sealed.is_some_and(|sealed| self.holds(of, &sealed, secret));
         answer.end(has).await
     }
 

@@ -39,7 +39,7 @@ impl Store {
         if answer.is_first {
             let sealed = self.seal(SecretOf::HookSecret(site, id), secret)?;
             lock_site_alone(tx, site).await?;
-            let added = sqlx::query!(
+            sqlx::query!(
                 "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at)
                  SELECT $1, s.id, $3, $4, $5 FROM site s
                  WHERE s.id = $2 AND (SELECT count(*) FROM hook_secret h WHERE h.site_id = $2) < $6",
@@ -53,7 +53,6 @@ impl Store {
             .execute(&mut **tx)
             .await?;
             announce_sites(tx).await?;
-            return answer.end(added.rows_affected() == 1).await;
         }
         let rows = sqlx::query!(
             "SELECT id, secret FROM hook_secret WHERE site_id = $1",

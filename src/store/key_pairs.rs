@@ -57,10 +57,10 @@ impl Store {
         let mut answer = self.begin_answer(form, join(pair), now).await?;
         let pair = split(&answer.secret)?;
         let tx = &mut answer.tx;
-        let has = if answer.is_first {
+        if answer.is_first {
             let sealed = self.seal(SecretOf::KeyPair(site, id), &pair.secret)?;
             lock_site(tx, site).await?;
-            let added = sqlx::query!(
+            sqlx::query!(
                 "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
                 id,
@@ -74,19 +74,17 @@ impl Store {
             .execute(&mut **tx)
             .await?;
             announce_sites(tx).await?;
-            added.rows_affected() == 1
-        } else {
-            let row = sqlx::query!(
-                "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
-                site.0,
-                pair.access_key_id,
-            )
-            .fetch_optional(&mut **tx)
-            .await?;
-            row.is_some_and(|row| {
-                self.holds(SecretOf::KeyPair(site, row.id), &row.secret, &pair.secret)
-            })
-        };
+        }
+        let row = sqlx::query!(
+            "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
+            site.0,
+            pair.access_key_id,
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        let has = row.is_some_and(|row| {
+            self.holds(SecretOf::KeyPair(site, row.id), &row.secret, &pair.secret)
+        });
         let answered = answer.end(has).await?;
         Ok(answered.map(|(_, is_first)| (pair, is_first)))
     }
@@ -117,9 +115,9 @@ impl Store {
         let mut answer = self.begin_answer(form, secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         let of = SecretOf::KeyPair(site, id);
-        let has = if answer.is_first {
+        if answer.is_first {
             let sealed = self.seal(of, secret)?;
-            let rotated = sqlx::query!(
+            sqlx::query!(
                 "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2",
                 site.0,
                 id,
@@ -129,17 +127,15 @@ impl Store {
             .execute(&mut **tx)
             .await?;
             announce_sites(tx).await?;
-            rotated.rows_affected() == 1
-        } else {
-            let sealed = sqlx::query_scalar!(
-                "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
-                site.0,
-                id,
-            )
-            .fetch_optional(&mut **tx)
-            .await?;
-            sealed.is_some_and(|sealed| self.holds(of, &sealed, secret))
-        };
+        }
+        let sealed = sqlx::query_scalar!(
+            "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
+            site.0,
+            id,
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        let has = sealed.is_some_and(|sealed| self.holds(of, &sealed, secret));
         answer.end(has).await
     }
 
