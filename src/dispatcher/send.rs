@@ -160,7 +160,7 @@ impl Dispatcher {
             | AfterCreate::Split {
                 searching: true, ..
             } => InvalidationStatus::Failed,
-            AfterCreate::Hold { .. } | AfterCreate::Split { .. } => return,
+            AfterCreate::Queued { .. } | AfterCreate::Split { .. } => return,
         };
         self.metrics.invalidation(status);
         if status == InvalidationStatus::Failed {
