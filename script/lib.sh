@@ -4,7 +4,7 @@
 # runuser stands there, and `su` without a dash leaves it out.
 PATH=$PATH:/usr/sbin:/sbin
 
-# Packages are read by everybody, and PostgreSQL's programs by its account. What is secret is made so by itself.
+# Everybody reads packages, and PostgreSQL's account its programs. Whatever makes a secret restricts it itself.
 umask 022
 
 # The scripts run what they build from there, wherever the environment or cargo's configuration would put it.
@@ -16,7 +16,7 @@ die() {
 }
 
 need_rust() {
-  # A shell that is older than rustup's installation does not know where it is, nor does sudo.
+  # A shell that is older than rustup's installation does not know where cargo is, nor does sudo.
   command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
   command -v cargo >/dev/null || die "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
 }
@@ -73,8 +73,8 @@ faketime_library() {
   find /usr/lib /usr/lib64 /usr/local/lib /opt/homebrew/lib -name 'libfaketimeMT.so.1' -print -quit 2>/dev/null | grep .
 }
 
-# need_packages service|audit|chaos|tests: installs what is missing to build and run the service, and for the others what
-# they need too.
+# need_packages service|audit|chaos|tests: installs what is missing to build and run the service, and what the other three
+# need besides.
 # Every command that the scripts call is named here, for Debian 12 and 13; the rest comes with every Debian (dpkg,
 # coreutils, findutils, grep, sed, util-linux).
 need_packages() {
@@ -106,7 +106,7 @@ need_packages() {
     if [[ " ${missing[*]} " == *" postgresql "* ]]; then
       no_main_cluster || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
     fi
-    # A fresh machine may be at its first upgrades.
+    # On a fresh machine, the first upgrades may still hold the lock.
     as_root apt-get update -q \
       && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
         -o DPkg::Lock::Timeout=300 "${missing[@]}" \
@@ -126,8 +126,8 @@ no_main_cluster() {
   as_root mkdir -p "$dir" && echo 'create_main_cluster = false' | as_root tee "$dir/skycms-cdn.conf" >/dev/null
 }
 
-# fetch_tool COMMAND PACKAGE…: puts the command into target/tools, from the first of these packages that this Debian has. For
-# programs whose package would also start a server.
+# fetch_tool COMMAND PACKAGE…: puts the command into target/tools, from the first of these packages that this Debian has:
+# for programs whose package would also start a server.
 fetch_tool() {
   local dir package fetch=(apt-get download -qq -o APT::Sandbox::User=root)
   if command -v "$1" >/dev/null || [[ -x target/tools/$1 ]]; then
@@ -140,7 +140,7 @@ fetch_tool() {
     [[ -z $(apt-cache show --no-all-versions "$package" 2>/dev/null) ]] || break
   done
   dir=$(mktemp -d /tmp/skycms-cdn-tool.XXXXXX)
-  # The version that an old list names has left the mirror.
+  # The version that an old package list names may have left the mirror.
   (cd "$dir" && { "${fetch[@]}" "$package" || { as_root apt-get update -q && "${fetch[@]}" "$package"; }; } \
     && dpkg-deb --extract "${package}"_*.deb .) \
     || die "$1 could not be fetched: put it into PATH; Debian's package $package has it"
@@ -149,8 +149,8 @@ fetch_tool() {
   rm -rf "$dir"
 }
 
-# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, and into PATH; again whenever that changes,
-# the directory has moved, or Python is another.
+# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, and into PATH; again whenever that file,
+# the directory or Python has changed.
 python_tools() {
   local venv=$PWD/target/$1 pinned=tests/$1/requirements.txt made
   made=$(echo "$venv" && python3 --version && cat "$pinned")
@@ -163,7 +163,7 @@ python_tools() {
   PATH=$venv/bin:$PATH
 }
 
-# For what is all on this machine, where no proxy leads back to.
+# For calls within this machine, which no proxy could pass back.
 without_proxy() {
   unset HTTP_PROXY http_proxy HTTPS_PROXY https_proxy ALL_PROXY all_proxy
 }
