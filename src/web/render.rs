@@ -71,7 +71,7 @@ pub(crate) async fn render(
 }
 
 fn page(state: &AppState, user: Option<&SignedIn>, site: Option<&Site>, error: &Error) -> Response {
-    let status = error.kind().0;
+    let status = error.kind().status;
     let page = ErrorPage {
         layout: error_layout(state, user, site),
         status: status.as_u16(),

@@ -265,7 +265,7 @@ async fn body_after(
         looked.and_then(|(view, is_applied)| Ok((PublishBody::of(state, site, view)?, is_applied)));
     body.unwrap_or_else(|error| {
         let cause = error.source().map(tracing::field::display);
-        let why = error.kind().1;
+        let why = error.kind().name;
         tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
         (accepted, false)
     })

@@ -111,6 +111,15 @@ pub(crate) enum Error {
     Internal,
 }
 
+/// What an answer says of an error besides its detail.
+pub(crate) struct Kind {
+    pub(crate) status: StatusCode,
+    /// For programs: the last word of a problem's `type`.
+    pub(crate) name: &'static str,
+    /// For people.
+    pub(crate) title: &'static str,
+}
+
 /// What is wrong with the proof that a caller of the API brought.
 ///
 /// Its words are the same whether or not the site exists: without a proof, nobody learns that.
@@ -178,10 +187,9 @@ impl Error {
         ))
     }
 
-    /// Its status, the name of its type, and its title.
-    pub(crate) const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) const fn kind(&self) -> Kind {
         use StatusCode as S;
-        match self {
+        let (status, name, title) = match self {
             Self::BadRequest(_) | Self::FormExpired => {
                 (S::BAD_REQUEST, "bad-request", "Bad request")
             }
@@ -240,6 +248,11 @@ impl Error {
             | Self::Inbox(InboxError::Refused)
             | Self::Template(_)
             | Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        };
+        Kind {
+            status,
+            name,
+            title,
         }
     }
 
@@ -248,7 +261,7 @@ impl Error {
         match self {
             Self::TooMany(_, wait) => Some(wait.whole_seconds().max(0) + 1),
             Self::Inbox(InboxError::ShareFull) => Some(1),
-            error if error.kind().0 == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            error if error.kind().status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
             _ => None,
         }
     }
@@ -288,11 +301,12 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.kind().0.is_server_error() && !matches!(self, Self::Inbox(_)) {
+        let Kind { status, title, .. } = self.kind();
+        if status.is_server_error() && !matches!(self, Self::Inbox(_)) {
             let cause = self.source().map(tracing::field::display);
-            tracing::error!(cause, "{}", self.kind().2);
+            tracing::error!(cause, "{title}");
         }
-        let mut response = self.kind().0.into_response();
+        let mut response = status.into_response();
         if let Some(seconds) = self.retry_after() {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Error;
+use super::error::{Error, Kind};
 use crate::domain::ItemError;
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -30,7 +30,11 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn of(error: &Error) -> Self {
-        let (status, name, title) = error.kind();
+        let Kind {
+            status,
+            name,
+            title,
+        } = error.kind();
         let errors = match error {
             Error::BadItems(items) => items.clone(),
             _ => Vec::new(),
@@ -46,7 +50,7 @@ impl Problem {
 
     /// The header that repeats a part of it, if there is one.
     pub(crate) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
-        if error.kind().0 == StatusCode::UNAUTHORIZED {
+        if error.kind().status == StatusCode::UNAUTHORIZED {
             return Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
         let seconds = error.retry_after()?;
@@ -54,7 +58,7 @@ impl Problem {
     }
 
     pub(crate) fn answer(error: &Error) -> Response {
-        let mut response = (error.kind().0, Json(Self::of(error))).into_response();
+        let mut response = (error.kind().status, Json(Self::of(error))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.extend(Self::header(error));

@@ -85,7 +85,7 @@ fn about_a_site() -> Vec<Error> {
 fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
     let mut of_status: BTreeMap<u16, Vec<Error>> = BTreeMap::new();
     for problem in problems {
-        let status = problem.kind().0.as_u16();
+        let status = problem.kind().status.as_u16();
         of_status.entry(status).or_default().push(problem);
     }
     of_status
@@ -95,7 +95,8 @@ fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
 }
 
 fn response(problems: &[Error]) -> Response {
-    let mut titles: Vec<&str> = problems.iter().map(|problem| problem.kind().2).collect();
+    let titles = problems.iter().map(|problem| problem.kind().title);
+    let mut titles: Vec<&str> = titles.collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(format!("{}.", titles.join(", or: ")));
     if let Some((name, value)) = Problem::header(&problems[0]) {
@@ -108,7 +109,7 @@ fn response(problems: &[Error]) -> Response {
     let examples = problems.iter().enumerate().map(|(index, problem)| {
         let body = serde_json::json!(Problem::of(problem));
         let example = ExampleBuilder::new().value(Some(body)).build();
-        (format!("{}-{}", problem.kind().1, index + 1), example)
+        (format!("{}-{}", problem.kind().name, index + 1), example)
     });
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(<Problem as ToSchema>::name())))

@@ -132,7 +132,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
             "Go back and try again.",
         ),
         _ => Trouble {
-            title: error.kind().2,
+            title: error.kind().title,
             text: error.to_string().into(),
             fix: "",
         },
