@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Canonical, Explanation, Hint, InFlight, KindCounts, MicroUsd, Plan, PlanInput, Quotas, Terms,
-    WaitNote, WaitReason, Waiting, explain, hints, plan,
+    Canonical, Explanation, Hint, InFlight, KindCounts, Limits, MicroUsd, MonthUsage, Plan,
+    PlanInput, Quotas, Spending, Terms, WaitNote, WaitReason, Waiting, explain, hints, plan,
 };
 use crate::store::{PlanInputs, Site};
 use crate::web::http::error::Result;
@@ -43,100 +43,147 @@ pub(crate) async fn dry_run(
     asked: &Arc<Canonical>,
 ) -> Result<Option<DryRun>> {
     let now = state.clock.now();
-    let limits = &state.limits;
-    let mut connection = state.store.connect().await?;
-    let inputs = state
-        .store
-        .plan_inputs(&mut connection, site.id, limits, now)
-        .await;
-    // Given back before another is needed: if everybody held one and waited for another, they
-    // would wait for ever.
-    drop(connection);
-    let inputs = match inputs {
-        // The operator has not allowed them, or the secret cannot be opened.
-        Err(error) if error.is_about_a_row() => None,
-        inputs => match inputs? {
-            None => return Ok(None),
-            inputs => inputs,
-        },
+    let Some(standing) = Standing::read(state, site, now).await? else {
+        return Ok(None);
     };
-    let (spending, month, in_flight, quotas) = match &inputs {
-        Some(inputs) => {
-            let distribution = &inputs.settings.distribution_id;
-            let quotas = state.store.quotas(distribution, limits, now).await?;
-            (inputs.spending, inputs.month, inputs.in_flight, quotas)
-        }
-        None => (
-            state.store.spending(site.id).await?.0,
-            state.store.month_usage(site.id, now).await?,
-            InFlight::default(),
-            None,
-        ),
-    };
-    let limits = inputs.as_ref().map_or(limits, |inputs| &inputs.limits);
-    let terms = spending.terms(&month, in_flight, &limits.prices);
-    let backlog_since = inputs.as_ref().and_then(|inputs| inputs.backlog_since);
-    let waiting = [Waiting {
-        publish: Uuid::nil(),
-        items: asked.items.clone(),
-    }];
-    let known_paths = state.store.known_paths(site.id).await?;
-    let is_large = asked.items.len() > LARGE_ITEMS;
-    let planned = state.turns.compute(is_large, {
-        let (asked, limits) = (Arc::clone(asked), *limits);
-        let quota = limits.quota();
-        move || {
-            let plan = plan(&PlanInput {
-                waiting: &waiting,
-                room: quota,
-                quota,
-                terms: Terms {
-                    paths_left: None,
-                    ..terms
-                },
-                known_paths: &known_paths,
-                overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
-            });
-            (explain(&asked, &plan), hints(&asked, &known_paths), plan)
-        }
-    });
-    let (explanations, hints, plan) = planned.await;
+    let (month, in_flight) = (standing.month, standing.in_flight);
+    let prices = &standing.limits.prices;
+    let terms = standing.spending.terms(&month, in_flight, prices);
+    let (plan, explanations, hints) = planned(state, site, asked, &standing, terms, now).await?;
     let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
-    let used = month.key_paths + in_flight.planned;
-    let first = plan
-        .batches
-        .first()
-        .map(|batch| KindCounts::of(&batch.items))
-        .unwrap_or_default();
     let is_past_limit = terms.paths_left.is_some_and(|left| billed_paths > left);
-    // Others that are held for the month hold up none that still fits.
-    let held =
-        state.store.held(site.id, now).await?.filter(|(_, note)| {
-            is_past_limit || !matches!(note, Some(WaitNote::MonthlyLimit { .. }))
-        });
-    let (waiting_for, note) = match (&inputs, held) {
-        (None, _) => (Some(WaitReason::Settings), None),
-        (Some(_), Some((why, note))) => (Some(why), note),
-        (Some(_), None) if is_past_limit => {
-            let until = next_month(now);
-            (
-                Some(WaitReason::Quota),
-                Some(WaitNote::MonthlyLimit { until }),
-            )
-        }
-        (Some(inputs), None) => (room_for(first, inputs, now), None),
-    };
+    let (waiting_for, note) = held(state, site, &standing, &plan, is_past_limit, now).await?;
+    let used = month.key_paths + in_flight.planned;
     Ok(Some(DryRun {
         explanations,
         hints,
         plan,
         billed_paths,
-        price: limits.prices.cost(used, billed_paths),
-        free_paths_left: limits.prices.free_left(used),
+        price: prices.cost(used, billed_paths),
+        free_paths_left: prices.free_left(used),
         waiting_for,
         note,
-        quotas,
+        quotas: standing.quotas,
     }))
+}
+
+/// How things stand at a site and its distribution.
+struct Standing {
+    /// None: AWS cannot be called with the site's settings.
+    inputs: Option<PlanInputs>,
+    limits: Limits,
+    spending: Spending,
+    month: MonthUsage,
+    in_flight: InFlight,
+    quotas: Option<Quotas>,
+}
+
+impl Standing {
+    /// None: the site has no CDN settings.
+    async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Option<Self>> {
+        let (store, limits) = (&state.store, &state.limits);
+        let mut connection = store.connect().await?;
+        let inputs = store
+            .plan_inputs(&mut connection, site.id, limits, now)
+            .await;
+        // Given back before another is needed: if everybody had one and waited for another, they
+        // would wait for ever.
+        drop(connection);
+        let standing = match inputs {
+            Ok(None) => return Ok(None),
+            Ok(Some(inputs)) => Self {
+                limits: inputs.limits,
+                spending: inputs.spending,
+                month: inputs.month,
+                in_flight: inputs.in_flight,
+                quotas: store
+                    .quotas(&inputs.settings.distribution_id, limits, now)
+                    .await?,
+                inputs: Some(inputs),
+            },
+            // The operator has not allowed them, or the secret cannot be opened.
+            Err(error) if error.is_about_a_row() => Self {
+                inputs: None,
+                limits: *limits,
+                spending: store.spending(site.id).await?.0,
+                month: store.month_usage(site.id, now).await?,
+                in_flight: InFlight::default(),
+                quotas: None,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(standing))
+    }
+}
+
+/// The plan, whatever is left of a monthly limit; what becomes in it of each path and tag; and what
+/// may have been meant instead.
+async fn planned(
+    state: &AppState,
+    site: &Site,
+    asked: &Arc<Canonical>,
+    standing: &Standing,
+    terms: Terms,
+    now: OffsetDateTime,
+) -> Result<(Plan, Vec<Explanation>, Vec<Hint>)> {
+    let known_paths = state.store.known_paths(site.id).await?;
+    let (asked, limits) = (Arc::clone(asked), standing.limits);
+    let inputs = standing.inputs.as_ref();
+    let backlog_since = inputs.and_then(|inputs| inputs.backlog_since);
+    let is_large = asked.items.len() > LARGE_ITEMS;
+    let planned = state.turns.compute(is_large, move || {
+        let waiting = [Waiting {
+            publish: Uuid::nil(),
+            items: asked.items.clone(),
+        }];
+        let quota = limits.quota();
+        let plan = plan(&PlanInput {
+            waiting: &waiting,
+            room: quota,
+            quota,
+            terms: Terms {
+                paths_left: None,
+                ..terms
+            },
+            known_paths: &known_paths,
+            overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
+        });
+        let explanations = explain(&asked, &plan);
+        (plan, explanations, hints(&asked, &known_paths))
+    });
+    Ok(planned.await)
+}
+
+/// Why it would be held before being sent, and more about why.
+async fn held(
+    state: &AppState,
+    site: &Site,
+    standing: &Standing,
+    plan: &Plan,
+    is_past_limit: bool,
+    now: OffsetDateTime,
+) -> Result<(Option<WaitReason>, Option<WaitNote>)> {
+    let Some(inputs) = &standing.inputs else {
+        return Ok((Some(WaitReason::Settings), None));
+    };
+    // Others that are held for the month hold up none that still fits.
+    let held =
+        state.store.held(site.id, now).await?.filter(|(_, note)| {
+            is_past_limit || !matches!(note, Some(WaitNote::MonthlyLimit { .. }))
+        });
+    Ok(match held {
+        Some((why, note)) => (Some(why), note),
+        None if is_past_limit => {
+            let until = next_month(now);
+            let note = WaitNote::MonthlyLimit { until };
+            (Some(WaitReason::Quota), Some(note))
+        }
+        None => {
+            let first = plan.batches.first();
+            let first = first.map(|batch| KindCounts::of(&batch.items));
+            (room_for(first.unwrap_or_default(), inputs, now), None)
+        }
+    })
 }
 
 /// Why a call with this first batch would have to wait, if it would.
