@@ -14,8 +14,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
-use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
-use crate::store::{AcceptedPublish, IdempotencyKey, Items, NewPublish, Publish, Site};
+use crate::domain::{
+    Canonical, Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize,
+};
+use crate::store::{AcceptedPublish, Items, NewPublish, Publish, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
@@ -103,6 +105,14 @@ impl PublishBody {
             edge: view.edge,
         })
     }
+
+    /// The answer to a publish that is durable.
+    fn into_answer(self, state: &AppState) -> Response {
+        let prefix = &state.public.prefix;
+        let location = format!("{prefix}/api/sites/{}/publishes/{}", self.site, self.id);
+        let location = [(header::LOCATION, location)];
+        (StatusCode::ACCEPTED, location, Json(self)).into_response()
+    }
 }
 
 /// The query of `POST …/publishes`.
@@ -170,19 +180,11 @@ pub(crate) async fn create(
         idempotency_key,
         traceparent,
         headers,
-        turn,
+        mut turn,
         held,
     } = call;
     let is_large = turn.is_some();
-    let canonical = if site.distribution_id.is_none() {
-        Err(Error::NoSettings)
-    } else {
-        let canonical = state.turns.compute(is_large, {
-            let site = Arc::clone(&site);
-            move || canonicalize(&body, &site.publishing, site.partition)
-        });
-        canonical.await.map_err(Error::BadItems)
-    };
+    let canonical = canonical(&state, &site, body, is_large).await;
     if options.dry_run {
         // Boxed, like the other rare ways below: in place they would make the future of every
         // publish as large as the largest of them, 7.6 kB instead of 1.9 kB.
@@ -203,71 +205,72 @@ pub(crate) async fn create(
             accept(&state, &site, publish).await?
         }
         Err(refusal) => {
-            Box::pin(repeated(&state, &site, idempotency_key.as_ref(), refusal)).await?
+            let key = idempotency_key.as_ref();
+            let first = Box::pin(accepted_before(&state, &site, key)).await?;
+            first.ok_or(refusal)?
         }
     };
-    let mut accepted = PublishBody::as_accepted(&site, first);
-    let id = accepted.id;
-    let wait = preferred_wait(&headers);
-    let (body, turn, applied) = match wait {
-        Some(wait) => {
-            // Many may wait, and for a minute: none may keep anything large in memory meanwhile.
-            drop(turn);
-            if held.is_some() || accepted.items.len() > LARGE_ITEMS {
-                accepted.items = Vec::new();
-                accepted.widened = Vec::new();
-            }
-            if let Some(held) = held {
-                held.give_back();
-            }
-            let (body, is_applied) = Box::pin(body_after(&state, &site, accepted, wait)).await;
-            (body, None, is_applied.then_some(wait))
+    let mut body = PublishBody::as_accepted(&site, first);
+    let mut applied = None;
+    if let Some(wait) = preferred_wait(&headers) {
+        // Many may wait, and for a minute: none may keep anything large in memory meanwhile.
+        turn = None;
+        if held.is_some() || body.items.len() > LARGE_ITEMS {
+            body.items = Vec::new();
+            body.widened = Vec::new();
         }
-        None => (accepted, turn, None),
+        if let Some(held) = held {
+            held.give_back();
+        }
+        (body, applied) = Box::pin(body_after(&state, &site, body, wait)).await;
+    }
+    let answer = {
+        let state = state.clone();
+        move || body.into_answer(&state)
     };
-    let location = format!(
-        "{}/api/sites/{}/publishes/{id}",
-        state.public.prefix, site.name
-    );
-    let location = [(header::LOCATION, location)];
-    let answer = move || (StatusCode::ACCEPTED, location, Json(body)).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
     drop(turn);
     add_preference_applied(&mut response, applied);
     Ok(response)
 }
 
-/// The publish as it was first accepted, if this is a repeat; otherwise why it is refused now.
-async fn repeated(
+/// What was asked for, in CloudFront's terms, or why it cannot be purged.
+async fn canonical(
     state: &AppState,
-    site: &Site,
-    key: Option<&IdempotencyKey>,
-    refusal: Error,
-) -> Result<AcceptedPublish> {
-    let Some(key) = key else {
-        return Err(refusal);
-    };
-    let first = accepted_before(state, site, key).await?;
-    first.ok_or(refusal)
+    site: &Arc<Site>,
+    asked: PublishRequest,
+    is_large: bool,
+) -> Result<Canonical> {
+    if site.distribution_id.is_none() {
+        return Err(Error::NoSettings);
+    }
+    let site = Arc::clone(site);
+    let canonical = state.turns.compute(is_large, move || {
+        canonicalize(&asked, &site.publishing, site.partition)
+    });
+    canonical.await.map_err(Error::BadItems)
 }
 
-/// How far an accepted publish is after `wait`; where that cannot be read, as it was accepted. An
-/// error would say that it was not, and it would be sent again.
+/// How far an accepted publish is after `wait`, and that preference, if it was applied. Where it
+/// cannot be read, the publish as it was accepted: an error would say that it was not, and it would
+/// be sent again.
 async fn body_after(
     state: &AppState,
     site: &Site,
     accepted: PublishBody,
     wait: Duration,
-) -> (PublishBody, bool) {
+) -> (PublishBody, Option<Duration>) {
     let id = accepted.id;
-    let looked = ended_or_waited(state, site, id, wait).await;
-    let body =
-        looked.and_then(|(view, is_applied)| Ok((PublishBody::of(state, site, view)?, is_applied)));
+    let looked = ended_or_waited(state, site, id, Some(wait)).await;
+    let body = looked.and_then(|(view, applied)| {
+        let body = PublishBody::of(state, site, view)?;
+        Ok((body, applied))
+    });
     body.unwrap_or_else(|error| {
         let cause = error.source().map(tracing::field::display);
         let why = error.kind().name;
         tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
-        (accepted, false)
+        (accepted, None)
     })
 }
 
@@ -303,23 +306,23 @@ pub(crate) async fn show(
         return Err(Error::NoSuchPublish(id));
     };
     let wait = preferred_wait(&headers);
-    let (view, is_applied) = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
+    let (view, applied) = ended_or_waited(&state, site, uuid, wait).await?;
     let is_large = view.items.len() > LARGE_ITEMS;
     let body = PublishBody::of(&state, site, view)?;
     let answer = move || Json(body).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
-    add_preference_applied(&mut response, wait.filter(|_| is_applied));
+    add_preference_applied(&mut response, applied);
     Ok(response)
 }
 
-/// The publish as soon as it has ended, or as it is after `wait`; and whether the preference was
-/// applied, rather than answered early.
+/// The publish as soon as it has ended, or as it is after `wait`; and that preference, if it was
+/// applied rather than answered early.
 async fn ended_or_waited(
     state: &AppState,
     site: &Site,
     id: Uuid,
-    wait: Duration,
-) -> Result<(Publish, bool)> {
+    wait: Option<Duration>,
+) -> Result<(Publish, Option<Duration>)> {
     let look = || async {
         let _turn = state.turns.reads.place(site.id).await?;
         let view = state
@@ -328,19 +331,19 @@ async fn ended_or_waited(
             .await?;
         view.ok_or_else(|| Error::NoSuchPublish(id.to_string()))
     };
-    if wait.is_zero() {
-        return Ok((look().await?, true));
-    }
+    let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
+        return Ok((look().await?, wait));
+    };
     // Beyond its share, a site's publishers are answered at once: `wait` is a preference.
     let Some(_place) = state.places.take(Holder::Publishers(site.id), None) else {
         let view = look().await?;
         let has_ended = view.state.has_ended();
-        return Ok((view, has_ended));
+        return Ok((view, has_ended.then_some(wait)));
     };
     let ended = state.ends.of(site.id, id);
     let view = look().await?;
     if view.state.has_ended() {
-        return Ok((view, true));
+        return Ok((view, Some(wait)));
     }
     drop(view);
     let is_applied = tokio::select! {
@@ -348,7 +351,7 @@ async fn ended_or_waited(
         () = tokio::time::sleep(wait) => true,
         () = state.stop.cancelled() => false,
     };
-    Ok((look().await?, is_applied))
+    Ok((look().await?, is_applied.then_some(wait)))
 }
 
 /// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,

@@ -50,8 +50,11 @@ pub(crate) fn accept<'a>(
 pub(crate) async fn accepted_before(
     state: &AppState,
     site: &Site,
-    key: &IdempotencyKey,
+    key: Option<&IdempotencyKey>,
 ) -> Result<Option<AcceptedPublish>> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
     let _turn = state.turns.reads.place(site.id).await?;
     Ok(state.store.first_publish(site.id, key).await?)
 }

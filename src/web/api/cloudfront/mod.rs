@@ -85,7 +85,7 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
             };
             accept(&state, &call.site, publish).await?
         }
-        Err(refusal) => accepted_before(&state, &call.site, &idempotency_key)
+        Err(refusal) => accepted_before(&state, &call.site, Some(&idempotency_key))
             .await?
             .ok_or(refusal)?,
     };
