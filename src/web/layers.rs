@@ -72,7 +72,7 @@ async fn answer(
     let connection = parts.extensions.get::<Connection>().cloned();
     let owner = || Owner {
         address: info.client.0,
-        proved: info.proved.clone(),
+        authenticated: info.authenticated.clone(),
         cut: connection.map(Connection::cut).unwrap_or_default(),
     };
     let (body, held) = state.bodies.receiving(body, owner.clone());

@@ -27,18 +27,18 @@ pub(crate) async fn render(
     mut response: Response,
 ) -> Response {
     let error = response.extensions_mut().remove::<Arc<Error>>();
-    let unproved = match &error {
+    let refused = match &error {
         Some(error) => error.refused_proof(),
         None => Fault::of(&response).and_then(Fault::refused_proof),
     };
-    if let Some((proof, why)) = unproved {
+    if let Some((proof, why)) = refused {
         let (from, path) = (info.client.0, info.path(state));
         tracing::warn!(%from, path, proof, "a proof was refused: {why}");
         state.metrics.proof_refused(proof);
     }
     if info.is_cloudfront || Fault::of(&response).is_some() {
-        let refused = error.map(|error| Fault::from(&*error).into_response());
-        return cloudfront::finish(refused.unwrap_or(response), &state.clock);
+        let fault = error.map(|error| Fault::from(&*error).into_response());
+        return cloudfront::finish(fault.unwrap_or(response), &state.clock);
     }
     let Some(error) = error else {
         return response;

@@ -11,19 +11,19 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
-use crate::store::{IdempotencyKey, Proof, Site, sha256};
+use crate::store::{IdempotencyKey, Proof, Site, SiteId, sha256};
 use crate::web::api::openapi::SitePath;
 use crate::web::api::signature::Signature;
+use crate::web::http::authenticated::AuthenticatedSite;
 use crate::web::http::bodies::Share;
-use crate::web::http::error::{Error, Result, Unproved};
+use crate::web::http::error::{Error, Result, Unauthenticated};
 use crate::web::http::extract::Path;
-use crate::web::http::proved::ProvedSite;
 use crate::web::http::turns::{LARGE_BYTES, Permit};
 use crate::web::state::AppState;
 
 const LONGEST_KEY: usize = 255;
 
-/// Who makes a call without a body: the site that it has proved it may publish to.
+/// Who makes a call without a body: an authenticated caller, as the site that it publishes to.
 pub(crate) struct Caller {
     pub(crate) site: Arc<Site>,
 }
@@ -34,12 +34,14 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let Path(address) = Path::<SitePath>::from_request_parts(parts, state).await?;
         let name = address.site;
-        let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
-        let Proved { site, .. } = match Signature::claimed(&parts.headers, state.clock.now())? {
-            Some(signature) => signed(state, &name, &signature, &Bytes::new(), &proved).await?,
-            None => bearing(state, &name, &parts.headers, &proved)?,
+        let signature = Signature::claimed(&parts.headers, state.clock.now())?;
+        let authenticated = match signature {
+            Some(signature) => signed(state, &name, parts, &signature, &Bytes::new()).await?,
+            None => bearing(state, &name, parts)?,
         };
-        Ok(Self { site })
+        Ok(Self {
+            site: authenticated.site,
+        })
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// For a body that has been read and proved; none: it is small.
+    /// For a body that has been read, and whose caller is authenticated; none: it is small.
     pub(crate) async fn of(
         state: &AppState,
         site: &Site,
@@ -91,30 +93,29 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
         let (mut parts, body) = request.into_parts();
         let Path(address) = Path::<SitePath>::from_request_parts(&mut parts, state).await?;
         let name = address.site;
-        let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let held = parts.extensions.remove::<Arc<Share>>();
-        let headers = parts.headers;
-        let signature = Signature::claimed(&headers, state.clock.now())?;
+        let signature = Signature::claimed(&parts.headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
-        let (proved_by, bytes, place) = match &signature {
+        let (authenticated, bytes, place) = match &signature {
             None => {
-                let proved_by = bearing(state, &name, &headers, &proved)?;
-                must_be_json(&headers)?;
-                let (bytes, place) = read(state, body, proved_by.proof).await?;
-                (proved_by, bytes, place)
+                let authenticated = bearing(state, &name, &parts)?;
+                must_be_json(&parts.headers)?;
+                let (bytes, place) = read(state, body, authenticated.proof).await?;
+                (authenticated, bytes, place)
             }
             Some(signature) => {
                 let bytes = Bytes::from_request(Request::new(body), state).await?;
-                let proved_by = signed(state, &name, signature, &bytes, &proved).await?;
-                must_be_json(&headers)?;
-                (proved_by, bytes, None)
+                let authenticated = signed(state, &name, &parts, signature, &bytes).await?;
+                must_be_json(&parts.headers)?;
+                (authenticated, bytes, None)
             }
         };
-        let Proved {
+        let Authenticated {
             site,
             proof,
             publisher,
-        } = proved_by;
+        } = authenticated;
+        let headers = parts.headers;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -167,33 +168,40 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
     Ok((read.into(), place))
 }
 
-/// A site, and what proved that the caller may publish to it.
-struct Proved {
+/// Who calls: a site's publisher, and by which proof.
+struct Authenticated {
     site: Arc<Site>,
     proof: Proof,
     publisher: Publisher,
+}
+
+/// Notes among a call's extensions who makes it.
+pub(crate) fn mark(parts: &Parts, site: SiteId) {
+    if let Some(authenticated) = parts.extensions.get::<AuthenticatedSite>() {
+        authenticated.mark(site);
+    }
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
 async fn signed(
     state: &AppState,
     name: &str,
+    parts: &Parts,
     signature: &Signature,
     body: &Bytes,
-    proved: &ProvedSite,
-) -> Result<Proved> {
-    let found = state.turns.prove(body.len() > LARGE_BYTES, {
+) -> Result<Authenticated> {
+    let found = state.turns.compute_for_stranger(body.len() > LARGE_BYTES, {
         let (directory, name) = (state.directory.clone(), name.to_owned());
         let (signature, body) = (signature.clone(), body.clone());
         move || directory.site_of_secret(&name, |secret| signature.is_by(secret, &body))
     });
     let (site, secret) = found
         .await
-        .ok_or(Error::Unauthorized(Unproved::Signature))?;
-    proved.mark(site.id);
+        .ok_or(Error::Unauthorized(Unauthenticated::Signature))?;
+    mark(parts, site.id);
     let proof = Proof::Secret(secret);
     state.last_used.note(proof, state.clock.now());
-    Ok(Proved {
+    Ok(Authenticated {
         site,
         proof,
         publisher: Publisher::Signature,
@@ -201,18 +209,13 @@ async fn signed(
 }
 
 /// The site, if the token is one of its own. Without a token nobody learns which sites exist.
-fn bearing(
-    state: &AppState,
-    name: &str,
-    headers: &HeaderMap,
-    proved: &ProvedSite,
-) -> Result<Proved> {
-    let token = bearer(headers).ok_or(Error::Unauthorized(Unproved::Nothing))?;
+fn bearing(state: &AppState, name: &str, parts: &Parts) -> Result<Authenticated> {
+    let token = bearer(&parts.headers).ok_or(Error::Unauthorized(Unauthenticated::Nothing))?;
     let token = state
         .directory
         .token(token)
-        .ok_or(Error::Unauthorized(Unproved::Token))?;
-    proved.mark(token.site);
+        .ok_or(Error::Unauthorized(Unauthenticated::Token))?;
+    mark(parts, token.site);
     let site = state
         .directory
         .site(name)
@@ -220,7 +223,7 @@ fn bearing(
         .ok_or_else(|| Error::NoSuchSite(name.to_owned()))?;
     let proof = Proof::Token(token.id);
     state.last_used.note(proof, state.clock.now());
-    Ok(Proved {
+    Ok(Authenticated {
         site,
         proof,
         publisher: Publisher::Token(Arc::clone(&token.name)),

@@ -24,13 +24,13 @@ pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
         false => PublishApi::Hook,
     };
     let (reason, item) = why(response);
-    let proved = info.proved.get();
+    let authenticated = info.authenticated.get();
     let named = named_site(state, endpoint, info.path(state));
     state.refused.note(RefusedCall {
         id: state.clock.id(),
         at: state.clock.now(),
-        site: proved.or(named),
-        proved: proved.is_some(),
+        site: authenticated.or(named),
+        proved: authenticated.is_some(),
         endpoint,
         status: status.as_u16().cast_signed(),
         reason: excerpt(&reason),

@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri, header};
 
 use super::cloudfront;
+use crate::web::http::authenticated::AuthenticatedSite;
 use crate::web::http::client::ClientAddress;
-use crate::web::http::proved::ProvedSite;
 use crate::web::state::AppState;
 
 pub(crate) struct RequestInfo {
@@ -13,8 +13,8 @@ pub(crate) struct RequestInfo {
     pub(crate) is_cloudfront: bool,
     pub(crate) is_api: bool,
     pub(crate) publishes: bool,
-    /// The site that a call of an API proves.
-    pub(crate) proved: ProvedSite,
+    /// The site that a call of an API is authenticated for.
+    pub(crate) authenticated: AuthenticatedSite,
     /// The headers, if it asks for a page. A call of an API does not, even if it says that it takes
     /// HTML: Java's own HTTP client says so unless told otherwise.
     pub(crate) browser: Option<HeaderMap>,
@@ -27,9 +27,9 @@ impl RequestInfo {
         let path = state.public.below(uri.path());
         let is_cloudfront = cloudfront::is_call(path);
         let is_api = is_cloudfront || path.starts_with("/api/");
-        let proved = ProvedSite::default();
+        let authenticated = AuthenticatedSite::default();
         if is_api {
-            request.extensions_mut().insert(proved.clone());
+            request.extensions_mut().insert(authenticated.clone());
         }
         let headers = request.headers();
         Self {
@@ -37,7 +37,7 @@ impl RequestInfo {
             is_cloudfront,
             is_api,
             publishes: is_api && request.method() == Method::POST,
-            proved,
+            authenticated,
             browser: (!is_api && asks_for_html(headers)).then(|| headers.clone()),
             uri,
         }

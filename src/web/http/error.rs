@@ -28,7 +28,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     BadRequest(String),
     #[error("{0}")]
-    Unauthorized(Unproved),
+    Unauthorized(Unauthenticated),
     #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
     NoMetricsToken,
     #[error(
@@ -124,7 +124,7 @@ pub(crate) struct Kind {
 ///
 /// Its words are the same whether or not the site exists: without a proof, nobody learns that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unproved {
+pub(crate) enum Unauthenticated {
     #[error(
         "This call carries no proof: send `Authorization: Bearer` with a publish token from the settings page, or a Standard \
          Webhooks signature."
@@ -270,9 +270,9 @@ impl Error {
     /// was.
     pub(crate) const fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
-            Self::Unauthorized(Unproved::Nothing) => ("none", "there is none"),
-            Self::Unauthorized(Unproved::Token) => ("token", "no site has it"),
-            Self::Unauthorized(Unproved::Signature) => {
+            Self::Unauthorized(Unauthenticated::Nothing) => ("none", "there is none"),
+            Self::Unauthorized(Unauthenticated::Token) => ("token", "no site has it"),
+            Self::Unauthorized(Unauthenticated::Signature) => {
                 ("signature", "no secret of the site made it")
             }
             Self::BadSignature(why) => ("signature_headers", why),

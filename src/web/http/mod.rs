@@ -2,6 +2,7 @@
 //! connections, and how much each may ask of it: [`bodies`] in memory, [`places`] held open,
 //! [`turns`] at large work, and the [`hasher`]'s.
 
+pub(crate) mod authenticated;
 pub(crate) mod bodies;
 pub(crate) mod client;
 pub(crate) mod description;
@@ -12,6 +13,5 @@ pub(crate) mod framing;
 pub(crate) mod hasher;
 pub(crate) mod places;
 pub(crate) mod problem;
-pub(crate) mod proved;
 pub(crate) mod serve;
 pub(crate) mod turns;

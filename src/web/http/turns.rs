@@ -29,7 +29,7 @@ pub(crate) struct NoTurn;
 /// The queues in which large work waits.
 #[derive(Debug)]
 pub struct Turns {
-    /// To hold a large body, which that token, secret or key pair proved.
+    /// To hold a large body, by the token, secret or key pair that it came with.
     pub(crate) bodies: Lines<Proof>,
     /// To work on something large of a site.
     pub(crate) sites: Lines<SiteId>,
@@ -37,9 +37,8 @@ pub struct Turns {
     pub(crate) reads: Lines<SiteId>,
     /// To compute something large: on one core, which leaves the others to what is small.
     core: Arc<Semaphore>,
-    /// To check the proofs of large bodies: a body whose sender is not yet known holds up nobody
-    /// whose sender is.
-    proofs: Arc<Semaphore>,
+    /// To find out who sends a large body: until that is known, it holds up nobody else's.
+    strangers: Arc<Semaphore>,
 }
 
 impl Default for Turns {
@@ -49,7 +48,7 @@ impl Default for Turns {
             sites: Lines::of(1),
             reads: Lines::of(READS),
             core: Arc::new(Semaphore::new(1)),
-            proofs: Arc::new(Semaphore::new(1)),
+            strangers: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -67,13 +66,13 @@ impl Turns {
         one_at_a_time(&self.core, is_large, work).await
     }
 
-    /// The same for checking a proof: strangers wait only for other strangers.
-    pub(crate) async fn prove<T: Send + 'static>(
+    /// The same for whoever is not authenticated yet: strangers wait only for other strangers.
+    pub(crate) async fn compute_for_stranger<T: Send + 'static>(
         &self,
         is_large: bool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        one_at_a_time(&self.proofs, is_large, work).await
+        one_at_a_time(&self.strangers, is_large, work).await
     }
 }
 
@@ -156,17 +155,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_proved_yet_holds_up_nothing_that_is() {
+    async fn strangers_hold_up_nobody_who_is_authenticated() {
         let turns = Turns::default();
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let unproved = turns.prove(true, move || ended.recv().is_err());
-        let proved = async {
+        let stranger = turns.compute_for_stranger(true, move || ended.recv().is_err());
+        let authenticated = async {
             let work = turns.compute(true, || ());
             let is_done = tokio::time::timeout(TIMEOUT, work).await.is_ok();
             drop(end);
             is_done
         };
-        let (is_ended, is_done) = tokio::join!(unproved, proved);
+        let (is_ended, is_done) = tokio::join!(stranger, authenticated);
         assert!(is_ended && is_done);
     }
 

@@ -1,4 +1,4 @@
-//! Who calls, proved by Signature Version 4 before a handler sees anything of the call.
+//! Who calls, authenticated by Signature Version 4 before a handler sees anything of the call.
 
 use std::sync::Arc;
 
@@ -12,10 +12,9 @@ use super::fault::Fault;
 use super::signature::{Claim, Signed, body_hash};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
-use crate::web::api::caller::Turn;
+use crate::web::api::caller::{Turn, mark};
 use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
-use crate::web::http::proved::ProvedSite;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::state::AppState;
 
@@ -76,7 +75,7 @@ impl FromRequest<AppState> for Call {
         let body = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(Error::from)?;
-        let body_hash = state.turns.prove(body.len() > LARGE_BYTES, {
+        let body_hash = state.turns.compute_for_stranger(body.len() > LARGE_BYTES, {
             let body = body.clone();
             move || body_hash(&body)
         });
@@ -90,9 +89,7 @@ impl FromRequest<AppState> for Call {
         claim.verify(&key_pair, &signed)?;
         let proof = Proof::KeyPair(key_pair.id);
         state.last_used.note(proof, now);
-        if let Some(proved) = parts.extensions.get::<ProvedSite>() {
-            proved.mark(site.id);
-        }
+        mark(&parts, site.id);
         must_not_be_another(&site, &key_pair, &address.id)?;
         let turn = Turn::of(state, &site, proof, None, &body).await?;
         Ok(Self {

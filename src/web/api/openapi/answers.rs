@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, ToSchema};
 use super::examples;
 use crate::store::{InboxError, StoreError};
 use crate::web::api::signature;
-use crate::web::http::error::{Error, Unproved};
+use crate::web::http::error::{Error, Unauthenticated};
 use crate::web::http::problem::{MEDIA_TYPE, Problem};
 use crate::web::http::turns::NoTurn;
 
@@ -71,7 +71,7 @@ problems! {
 
 fn about_a_site() -> Vec<Error> {
     vec![
-        Error::Unauthorized(Unproved::Nothing),
+        Error::Unauthorized(Unauthenticated::Nothing),
         Error::BadSignature(signature::TOO_OLD),
         Error::NoSuchSite("blog".into()),
         NoTurn.into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::web::http::proved::ProvedSite;
+use crate::web::http::authenticated::AuthenticatedSite;
 
 /// The most that is held at once of large bodies, in bytes.
 pub(super) const MOST: usize = 48 << 20;
@@ -25,14 +25,14 @@ pub(crate) struct NoRoom;
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub(crate) address: IpAddr,
-    /// The site that it has proved: with a token, before anything of its body is read.
-    pub(crate) proved: ProvedSite,
+    /// The site that they are authenticated for: by a token, before anything of the body is read.
+    pub(crate) authenticated: AuthenticatedSite,
     pub(crate) cut: CancellationToken,
 }
 
 impl Owner {
-    fn has_proved(&self) -> bool {
-        self.proved.get().is_some()
+    fn is_authenticated(&self) -> bool {
+        self.authenticated.get().is_some()
     }
 }
 
@@ -66,7 +66,7 @@ impl Held {
         let of = |address| of_address.get(&address).copied().unwrap_or_default();
         let is_slow = self.since.elapsed() >= CLIENT_TIMEOUT;
         let is_of_more = of(self.owner.address) > of(other.address);
-        match (self.owner.has_proved(), other.has_proved()) {
+        match (self.owner.is_authenticated(), other.is_authenticated()) {
             (false, true) => true,
             _ if self.owner.address == other.address => is_slow,
             (true, false) => is_slow && is_of_more,
@@ -127,7 +127,7 @@ impl Pool {
         let first = candidates.min_by_key(|(number, held)| {
             let of_its_address = of_address.get(&held.owner.address).copied();
             (
-                held.owner.has_proved(),
+                held.owner.is_authenticated(),
                 usize::MAX - of_its_address.unwrap_or_default(),
                 **number,
             )

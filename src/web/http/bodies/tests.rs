@@ -8,16 +8,16 @@ use super::pool::{CLIENT_TIMEOUT, MOST};
 use super::received::PIECE;
 use super::*;
 use crate::store::SiteId;
-use crate::web::http::proved::ProvedSite;
+use crate::web::http::authenticated::AuthenticatedSite;
 
-fn owner(address: u8, has_proved: bool) -> Owner {
-    let proved = ProvedSite::default();
-    if has_proved {
-        proved.mark(SiteId(1));
+fn owner(address: u8, is_authenticated: bool) -> Owner {
+    let authenticated = AuthenticatedSite::default();
+    if is_authenticated {
+        authenticated.mark(SiteId(1));
     }
     Owner {
         address: IpAddr::from([192, 0, 2, address]),
-        proved,
+        authenticated,
         cut: CancellationToken::new(),
     }
 }
