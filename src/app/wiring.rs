@@ -20,7 +20,7 @@ use crate::skycms::SkyCms;
 use crate::store::{
     Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls, Store,
 };
-use crate::web::{AppState, Bodies, Hasher, Places, Recent, Shared, Turns};
+use crate::web::{AppState, Bodies, Hasher, OpenAnswers, Recent, Shared, Turns};
 
 /// What works beside the server until the service stops.
 pub(super) struct Background {
@@ -109,7 +109,7 @@ pub(super) async fn wire(
         public,
         bodies: Bodies::default(),
         turns: Turns::default(),
-        places: Places::of(config.serve.connections),
+        open_answers: OpenAnswers::of(config.serve.connections),
         metrics,
         metrics_token: config.metrics_token.clone(),
         serve: config.serve,

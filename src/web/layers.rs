@@ -75,16 +75,16 @@ async fn answer(
         authenticated: info.authenticated.clone(),
         cut: connection.map(Connection::cut).unwrap_or_default(),
     };
-    let (body, held) = state.bodies.receiving(body, owner.clone());
-    if let Some(held) = &held {
+    let (body, memory) = state.bodies.receiving(body, owner.clone());
+    if let Some(memory) = &memory {
         // For a handler that lets go of the body long before it answers.
-        parts.extensions.insert(Arc::clone(held));
+        parts.extensions.insert(Arc::clone(memory));
     }
     let body = Limited::new(body, LARGEST_BODY);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
     let answered = routes.call(Request::from_parts(parts, body));
     let response = tokio::time::timeout(state.serve.answer, answered).await;
-    drop(held);
+    drop(memory);
     let response = match response {
         Ok(Ok(response)) => response,
         Err(_elapsed) => Error::TookTooLong.into_response(),

@@ -16,7 +16,7 @@ use crate::config::ServeOptions;
 
 pub use self::http::bodies::Bodies;
 pub use self::http::hasher::{Busy, Hasher};
-pub use self::http::places::Places;
+pub use self::http::open_answers::OpenAnswers;
 pub use self::http::turns::Turns;
 pub use self::pages::{views, words};
 pub use self::routes::{Access, Route, router, routes};

@@ -34,7 +34,7 @@ use crate::web::state::AppState;
 
 /// The largest form of a page, in bytes.
 const LARGEST_FORM: usize = 16 << 10;
-/// The largest form that may hold thousands of paths, in bytes.
+/// The largest form that may have thousands of paths, in bytes.
 const LARGEST_FORM_OF_PATHS: usize = 256 << 10;
 
 /// Who is answered by a route.
@@ -208,7 +208,7 @@ impl Route {
         }
     }
 
-    /// Its form may hold paths.
+    /// Its form may have many paths.
     fn with_paths(mut self) -> Self {
         self.largest_form = LARGEST_FORM_OF_PATHS;
         self

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::http::bodies::Bodies;
 use super::http::client::ClientAddress;
 use super::http::hasher::Hasher;
-use super::http::places::Places;
+use super::http::open_answers::OpenAnswers;
 use super::http::turns::Turns;
 use crate::admin::Tester;
 use crate::clock::Clock;
@@ -88,7 +88,7 @@ impl FromRequestParts<AppState> for ClientAddress {
     }
 }
 
-/// What [`AppState`] holds.
+/// All that [`AppState`] gives handlers.
 pub struct Shared {
     pub store: Store,
     pub directory: Directory,
@@ -119,7 +119,7 @@ pub struct Shared {
     pub public: PublicUrl,
     pub bodies: Bodies,
     pub turns: Turns,
-    pub places: Places,
+    pub open_answers: OpenAnswers,
     pub metrics: Metrics,
     /// For reading the metrics; none: only loopback may.
     pub metrics_token: Option<SecretString>,

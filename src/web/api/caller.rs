@@ -56,7 +56,7 @@ pub(crate) struct Call<T> {
     pub(crate) turn: Option<Turn>,
     /// What the body takes of the memory for bodies, unless it is small: until the answer, or until
     /// it is given back before.
-    pub(crate) held: Option<Arc<Share>>,
+    pub(crate) memory: Option<Arc<Share>>,
 }
 
 /// A large body's turn, until it is dropped: no other of its site is worked on meanwhile.
@@ -93,7 +93,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
         let (mut parts, body) = request.into_parts();
         let Path(address) = Path::<SitePath>::from_request_parts(&mut parts, state).await?;
         let name = address.site;
-        let held = parts.extensions.remove::<Arc<Share>>();
+        let memory = parts.extensions.remove::<Arc<Share>>();
         let signature = Signature::claimed(&parts.headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
         let (authenticated, bytes, place) = match &signature {
@@ -143,7 +143,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             traceparent: traceparent(&headers),
             headers,
             turn,
-            held,
+            memory,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: the API, described. What a call takes and answers is described beside its
 //! handler, by the shapes that it reads and writes and the words of [`super::openapi`]. This puts
-//! it together, and says what holds for all of it.
+//! it together, and says what all calls have in common.
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ use crate::web::api::openapi::{
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::http::places::Holder;
+use crate::web::http::open_answers::OpenFor;
 use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
@@ -181,7 +181,7 @@ pub(crate) async fn create(
         traceparent,
         headers,
         mut turn,
-        held,
+        memory,
     } = call;
     let is_large = turn.is_some();
     let canonical = canonical(&state, &site, body, is_large).await;
@@ -215,12 +215,12 @@ pub(crate) async fn create(
     if let Some(wait) = preferred_wait(&headers) {
         // Many may wait, and for a minute: none may keep anything large in memory meanwhile.
         turn = None;
-        if held.is_some() || body.items.len() > LARGE_ITEMS {
+        if memory.is_some() || body.items.len() > LARGE_ITEMS {
             body.items = Vec::new();
             body.widened = Vec::new();
         }
-        if let Some(held) = held {
-            held.give_back();
+        if let Some(memory) = memory {
+            memory.give_back();
         }
         (body, applied) = Box::pin(body_after(&state, &site, body, wait)).await;
     }
@@ -335,7 +335,8 @@ async fn ended_or_waited(
         return Ok((look().await?, wait));
     };
     // Beyond its share, a site's publishers are answered at once: `wait` is a preference.
-    let Some(_place) = state.places.take(Holder::Publishers(site.id), None) else {
+    let whom = OpenFor::Publishers(site.id);
+    let Some(_open) = state.open_answers.try_open(whom, None) else {
         let view = look().await?;
         let has_ended = view.state.has_ended();
         return Ok((view, has_ended.then_some(wait)));

@@ -1,6 +1,6 @@
 //! Texts that never change, written and compressed once. When they were written for each request,
 //! 18,000 requests for the description of the API on 300 connections kept a publish waiting for
-//! more than 10 s; now it is 75 ms (debug build). They hold no secret, which the length of a
+//! more than 10 s; now it is 75 ms (debug build). They contain no secret, which the length of a
 //! compressed text could give away.
 
 use std::io::Write as _;

@@ -15,7 +15,7 @@ use crate::store::{Proof, SiteId};
 pub(crate) const LARGE_BYTES: usize = 64 << 10;
 /// So is an answer with more items than this.
 pub(crate) const LARGE_ITEMS: usize = 1_000;
-/// Large bodies of one token, secret or key pair that are held in memory at once.
+/// Large bodies of one token, secret or key pair that may be in memory at once.
 const BODIES: usize = 4;
 /// Answers for one site that are read from the database at once.
 const READS: usize = 2;
@@ -29,7 +29,7 @@ pub(crate) struct NoTurn;
 /// The queues in which large work waits.
 #[derive(Debug)]
 pub struct Turns {
-    /// To hold a large body, by the token, secret or key pair that it came with.
+    /// To have a large body in memory, by the token, secret or key pair that it came with.
     pub(crate) bodies: Lines<Proof>,
     /// To work on something large of a site.
     pub(crate) sites: Lines<SiteId>,
@@ -120,7 +120,7 @@ impl<K: Eq + Hash> Lines<K> {
         }
     }
 
-    /// The line of a key, which exists as long as anybody holds a place in it or waits.
+    /// The line of a key, which exists as long as anybody has a place in it or waits.
     fn line(&self, key: K) -> Arc<Semaphore> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(&key).and_then(Weak::upgrade) {

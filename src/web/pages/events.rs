@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::store::TokenHash;
 use crate::web::http::error::Error;
-use crate::web::http::places::Holder;
+use crate::web::http::open_answers::OpenFor;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors;
 use crate::web::state::AppState;
@@ -24,16 +24,16 @@ pub(crate) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     let (state, site) = (visit.state, visit.site.id);
     let user = &visit.visitor.user;
-    let holder = user.token.map_or(Holder::All, Holder::Session);
-    let place = state
-        .places
-        .take(holder, Some(user.from))
+    let whom = user.token.map_or(OpenFor::All, OpenFor::Session);
+    let opened = state
+        .open_answers
+        .try_open(whom, Some(user.from))
         .ok_or(Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
     let reader = state.changes.subscribe();
-    let start = (reader, state.stop.clone(), state.directory.clone(), place);
+    let start = (reader, state.stop.clone(), state.directory.clone(), opened);
     let changes = stream::unfold(
         start,
-        move |(mut reader, stop, directory, place)| async move {
+        move |(mut reader, stop, directory, opened)| async move {
             let news = async {
                 reader.heard(site).await;
                 // Keeps the pace bearable in a storm; what happens meanwhile is part of this event.
@@ -48,7 +48,7 @@ pub(crate) async fn events(
             directory.sites().iter().find(|other| other.id == site)?;
             Some((
                 Ok(Event::default().data("changed")),
-                (reader, stop, directory, place),
+                (reader, stop, directory, opened),
             ))
         },
     );

@@ -8,7 +8,7 @@ use crate::web::state::AppState;
 /// Makes a publish durable, from wherever it comes, and counts and logs it. A repeat comes back as
 /// the first time, whatever has become of it and of the site's rules since.
 ///
-/// No `async fn`: its future would hold the publish, and with it each that awaits it.
+/// No `async fn`: its future would contain the publish, and with it each that awaits it.
 pub(crate) fn accept<'a>(
     state: &'a AppState,
     site: &'a Site,

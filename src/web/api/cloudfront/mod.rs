@@ -68,7 +68,7 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
         }
     });
     let (batch, canonical) = read.await?;
-    // It holds the hash of the batch, so that no other batch can come with it.
+    // It includes the hash of the batch, so that no other batch can come with it.
     let hash = batch.hash(everything_is_home);
     let idempotency_key = IdempotencyKey::of_caller_reference(&batch.caller_reference, hash);
     let accepted = match canonical {

@@ -1,5 +1,5 @@
-//! Examples of what the API takes and answers. A test holds them against what the service really
-//! answers.
+//! Examples of what the API takes and answers. A test compares them with what the service
+//! really answers.
 
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ pub(crate) fn items() -> Value {
     json!({ "items": invalidation()["items"], "next": null })
 }
 
-/// What would be sent for a page and a directory that holds it.
+/// What would be sent for a page and a directory that it is in.
 pub(crate) fn dry_run() -> Value {
     json!({
         "dry_run": true,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::examples::{PUBLISH, REFERENCE};
 
-/// The longest that `Prefer: wait` may hold an answer, in seconds. The words below say so too.
+/// The longest that `Prefer: wait` may delay an answer, in seconds. The words below say so too.
 pub(crate) const LONGEST_WAIT: u64 = 60;
 
 /// Of every address under `/api/sites/`.
@@ -37,7 +37,7 @@ pub(crate) struct InvalidationPath {
     caller_reference: String,
 }
 
-/// Of calls that can be held.
+/// Of calls that may be answered later.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct PreferWait {

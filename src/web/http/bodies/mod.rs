@@ -1,4 +1,4 @@
-//! The bytes of bodies that are held in memory: of requests until they are answered or given back,
+//! The bytes of bodies in memory: of requests until they are answered or given back,
 //! of answers until they have gone. Past a bound, one of those that wait for their client gives way
 //! (`pool`). Small ones always have room, since the number of connections is limited.
 
@@ -17,11 +17,11 @@ use self::pool::{Pool, SMALL};
 use self::received::Received;
 use self::sent::Sent;
 
-/// What is held now. Clones share the count.
+/// All bodies that are in memory now. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Bodies(Arc<Mutex<Pool>>);
 
-/// What is held of one body, until it is given back or this is dropped.
+/// What one body takes of the memory, until it is given back or this is dropped.
 pub(crate) struct Share {
     bodies: Bodies,
     number: u64,

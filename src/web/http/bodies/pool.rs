@@ -1,5 +1,5 @@
 //! Which body gives way when there is no room: first one whose sender has shown no token, then the
-//! oldest of the address that holds most.
+//! oldest of the address that takes most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::web::http::authenticated::AuthenticatedSite;
 
-/// The most that is held at once of large bodies, in bytes.
+/// The most of large bodies that may be in memory at once, in bytes.
 pub(super) const MOST: usize = 48 << 20;
-/// How much of each body is held without being counted.
+/// How much of each body is not counted.
 pub(super) const SMALL: usize = 16 << 10;
 /// How long a client may take, even while there is no room for more of its own address.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,11 +42,11 @@ pub(super) struct Pool {
     pub(super) counted: usize,
     next: u64,
     /// By number, so the oldest first.
-    pub(super) held: BTreeMap<u64, Held>,
+    pub(super) bodies: BTreeMap<u64, CountedBody>,
 }
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct CountedBody {
     owner: Owner,
     pub(super) bytes: usize,
     pub(super) since: Instant,
@@ -54,12 +54,12 @@ pub(super) struct Held {
     pub(super) waits: bool,
 }
 
-impl Held {
+impl CountedBody {
     const fn counted(&self) -> usize {
         self.bytes.saturating_sub(SMALL)
     }
 
-    /// Whether it gives way to a body of `other`, where each address holds that much. One with a
+    /// Whether it gives way to a body of `other`, where each address has that much. One with a
     /// token goes before one without, but not for long: its owner may be the one who holds others
     /// up.
     fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
@@ -76,7 +76,7 @@ impl Held {
 }
 
 impl Pool {
-    /// The number of a body of which nothing is held yet.
+    /// The number of a body of which nothing has come yet.
     #[expect(
         clippy::disallowed_methods,
         reason = "how long a client is silent is no time of day: setting a clock must not cut it"
@@ -84,50 +84,50 @@ impl Pool {
     pub(super) fn begin(&mut self, owner: Owner) -> u64 {
         let number = self.next;
         self.next += 1;
-        let held = Held {
+        let body = CountedBody {
             owner,
             bytes: 0,
             since: Instant::now(),
             waits: true,
         };
-        self.held.insert(number, held);
+        self.bodies.insert(number, body);
         number
     }
 
     /// Counts more of a body. Fails if it had to give way, or if nothing gives way to it.
     pub(super) fn add(&mut self, number: u64, bytes: usize) -> Result<(), NoRoom> {
-        let held = self.held.get_mut(&number).ok_or(NoRoom)?;
-        let before = held.counted();
-        held.bytes += bytes;
-        let more = held.counted() - before;
+        let body = self.bodies.get_mut(&number).ok_or(NoRoom)?;
+        let before = body.counted();
+        body.bytes += bytes;
+        let more = body.counted() - before;
         self.counted += more;
         while more > 0 && self.counted > MOST {
             let given_way = self.gives_way_to(number).ok_or(NoRoom)?;
-            if let Some(held) = self.remove(given_way) {
-                let Owner { address, .. } = held.owner;
-                tracing::debug!(%address, bytes = held.bytes, "a body gave way to others");
-                held.owner.cut.cancel();
+            if let Some(body) = self.remove(given_way) {
+                let Owner { address, .. } = body.owner;
+                tracing::debug!(%address, bytes = body.bytes, "a body gave way to others");
+                body.owner.cut.cancel();
             }
         }
         Ok(())
     }
 
     fn gives_way_to(&self, number: u64) -> Option<u64> {
-        let other = &self.held.get(&number)?.owner;
+        let other = &self.bodies.get(&number)?.owner;
         let mut of_address = HashMap::<IpAddr, usize>::new();
-        for held in self.held.values() {
-            *of_address.entry(held.owner.address).or_default() += held.counted();
+        for body in self.bodies.values() {
+            *of_address.entry(body.owner.address).or_default() += body.counted();
         }
-        let candidates = self.held.iter().filter(|(other_number, held)| {
+        let candidates = self.bodies.iter().filter(|(other_number, body)| {
             **other_number != number
-                && held.waits
-                && held.counted() > 0
-                && held.gives_way_to(other, &of_address)
+                && body.waits
+                && body.counted() > 0
+                && body.gives_way_to(other, &of_address)
         });
-        let first = candidates.min_by_key(|(number, held)| {
-            let of_its_address = of_address.get(&held.owner.address).copied();
+        let first = candidates.min_by_key(|(number, body)| {
+            let of_its_address = of_address.get(&body.owner.address).copied();
             (
-                held.owner.is_authenticated(),
+                body.owner.is_authenticated(),
                 usize::MAX - of_its_address.unwrap_or_default(),
                 **number,
             )
@@ -136,14 +136,14 @@ impl Pool {
     }
 
     pub(super) fn stop_waiting(&mut self, number: u64) {
-        if let Some(held) = self.held.get_mut(&number) {
-            held.waits = false;
+        if let Some(body) = self.bodies.get_mut(&number) {
+            body.waits = false;
         }
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Held> {
-        let held = self.held.remove(&number)?;
-        self.counted -= held.counted();
-        Some(held)
+    pub(super) fn remove(&mut self, number: u64) -> Option<CountedBody> {
+        let body = self.bodies.remove(&number)?;
+        self.counted -= body.counted();
+        Some(body)
     }
 }

@@ -1,4 +1,4 @@
-//! What a request's body holds.
+//! A request's body, and what it takes of the memory.
 
 use std::pin::Pin;
 use std::sync::Arc;

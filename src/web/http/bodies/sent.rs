@@ -1,4 +1,4 @@
-//! What an answer's body holds.
+//! An answer's body, and what it takes of the memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

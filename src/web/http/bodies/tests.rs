@@ -23,7 +23,7 @@ fn owner(address: u8, is_authenticated: bool) -> Owner {
 }
 
 #[tokio::test]
-async fn what_is_held_is_bounded_and_given_back() {
+async fn what_is_in_memory_is_bounded_and_given_back() {
     let bodies = Bodies::default();
     let share = || bodies.share(owner(1, true));
     let (first, second, small) = (share(), share(), share());
@@ -51,27 +51,28 @@ fn fill(bodies: &Bodies, of: impl Fn(usize) -> Owner) -> Vec<(Share, Cancellatio
     (0..8).map(fill).collect()
 }
 
-fn cut(held: &[(Share, CancellationToken)]) -> Vec<usize> {
-    let is_cut = |n: &usize| held.get(*n).is_some_and(|(_, cut)| cut.is_cancelled());
-    (0..held.len()).filter(is_cut).collect()
+fn cut(bodies: &[(Share, CancellationToken)]) -> Vec<usize> {
+    let is_cut = |n: &usize| bodies.get(*n).is_some_and(|(_, cut)| cut.is_cancelled());
+    (0..bodies.len()).filter(is_cut).collect()
 }
 
 #[tokio::test]
 async fn whoever_holds_most_gives_way_to_other_addresses_and_when_slow_to_its_own() {
     let bodies = Bodies::default();
-    let held = fill(&bodies, |n| owner(if n == 0 { 1 } else { 2 }, true));
+    let filled = fill(&bodies, |n| owner(if n == 0 { 1 } else { 2 }, true));
     let (other, own) = (bodies.share(owner(3, true)), bodies.share(owner(2, true)));
     assert!(other.take(SMALL + 1).is_ok());
-    assert_eq!(cut(&held), [1], "the oldest of the second address");
+    assert_eq!(cut(&filled), [1], "the oldest of the second address");
     assert!(own.take(SMALL + MOST / 8).is_err());
     drop(own);
-    for held in bodies.pool().held.values_mut() {
-        held.since -= CLIENT_TIMEOUT;
+    for body in bodies.pool().bodies.values_mut() {
+        body.since -= CLIENT_TIMEOUT;
     }
     let own = bodies.share(owner(2, true));
     assert!(own.take(SMALL + MOST / 8).is_ok());
-    assert_eq!(cut(&held), [1, 2]);
-    assert!(held.get(1).is_some_and(|(share, _)| share.take(1).is_err()));
+    assert_eq!(cut(&filled), [1, 2]);
+    let first_cut = filled.get(1);
+    assert!(first_cut.is_some_and(|(share, _)| share.take(1).is_err()));
 }
 
 #[tokio::test]
@@ -95,16 +96,16 @@ async fn what_has_come_stays_and_strangers_give_way_to_a_token() {
 #[tokio::test]
 async fn who_holds_all_by_a_token_holds_up_nobody_for_long() {
     let bodies = Bodies::default();
-    let held = fill(&bodies, |_| owner(1, true));
+    let filled = fill(&bodies, |_| owner(1, true));
     let signed = bodies.share(owner(2, false));
     assert!(signed.take(SMALL + 1).is_err());
     drop(signed);
-    for held in bodies.pool().held.values_mut() {
-        held.since -= CLIENT_TIMEOUT;
+    for body in bodies.pool().bodies.values_mut() {
+        body.since -= CLIENT_TIMEOUT;
     }
     let signed = bodies.share(owner(2, false));
     assert!(signed.take(SMALL + 1).is_ok());
-    assert_eq!(cut(&held), [0]);
+    assert_eq!(cut(&filled), [0]);
 }
 
 #[tokio::test]
@@ -126,8 +127,8 @@ async fn what_comes_byte_by_byte_is_gathered() {
     assert_eq!((pieces, came), (2, bytes));
     assert!(share.is_some_and(|share| {
         let pool = bodies.pool();
-        let held = pool.held.get(&share.number);
-        held.is_some_and(|held| held.bytes == PIECE + 100 && !held.waits)
+        let body = pool.bodies.get(&share.number);
+        body.is_some_and(|body| body.bytes == PIECE + 100 && !body.waits)
     }));
     let (mut whole, share) = receiving(Body::from("whole"));
     assert!(whole.frame().await.is_some() && whole.is_end_stream() && share.is_none());
