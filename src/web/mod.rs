@@ -31,7 +31,7 @@ pub async fn serve_operations(listener: TcpListener, state: AppState) {
         connections: OPERATORS,
         ..state.serve
     };
-    let router = routes::operations(&state);
+    let router = routes::router_for_operators(&state);
     http::serve::serve(listener, router, options, state.stop.clone()).await;
 }
 

@@ -72,16 +72,14 @@ pub struct Route {
 /// All routes except the answers to unknown addresses.
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, SkyCms, Stranger};
-    let mut routes = vec![
-        described(Anyone, routes!(health::live)),
-        described(Anyone, routes!(health::ready)),
+    use Access::{Admin, Anyone, Editor, Hook, KeyPair, SkyCms, Stranger};
+    let mut routes = for_operators();
+    routes.extend([
         get("/static/style.css", Anyone, assets::serve(&assets::STYLE_SHEET)),
         get("/static/app.js", Anyone, assets::serve(&assets::APP)),
         get("/static/icon.svg", Anyone, assets::serve(&assets::ICON)),
         get("/static/icon-alert.svg", Anyone, assets::serve(&assets::ICON_ALERT)),
 
-        described(Metrics, routes!(metrics::show)),
         described(Anyone, routes!(description::describe)),
         get("/docs", Anyone, docs::show),
 
@@ -120,11 +118,20 @@ pub fn routes() -> Vec<Route> {
         post("/sites", Admin, sites::create),
         post("/sites/{name}/rename", Admin, sites::rename),
         post("/sites/{name}/remove", Admin, sites::remove),
-    ];
+    ]);
     // Where the address names no site, the pages are those of `default`.
     routes.extend(of_a_site(""));
     routes.extend(of_a_site("/sites/{site}"));
     routes
+}
+
+/// What those who watch the service ask for, on a listener of their own too.
+fn for_operators() -> Vec<Route> {
+    vec![
+        described(Access::Anyone, routes!(health::live)),
+        described(Access::Anyone, routes!(health::ready)),
+        described(Access::Metrics, routes!(metrics::show)),
+    ]
 }
 
 /// The pages of a site, below `prefix`. `session::require` decides which site it is, and whether
@@ -265,7 +272,7 @@ impl Route {
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
 /// or leave it.
 pub fn router(state: &AppState) -> impl Answering + use<> {
-    let mounted = mounted(state, |_| true);
+    let mounted = mounted(state, routes());
     let prefix = &state.public.prefix;
     let mounted = if prefix.is_empty() {
         mounted
@@ -284,21 +291,16 @@ pub fn router(state: &AppState) -> impl Answering + use<> {
     wrap(mounted, state)
 }
 
-/// The routes that operators need.
-const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
-
-/// The same, on a listener of its own: it answers however crowded the other one is.
-pub(crate) fn operations(state: &AppState) -> impl Answering + use<> {
-    wrap(mounted(state, |path| OPERATIONS.contains(&path)), state)
+/// For a listener that answers those who watch the service, however crowded the other one is.
+pub(crate) fn router_for_operators(state: &AppState) -> impl Answering + use<> {
+    wrap(mounted(state, for_operators()), state)
 }
 
-fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
-    let mut routes = routes();
+fn mounted(state: &AppState, mut routes: Vec<Route>) -> Router {
     let operations = routes.iter_mut().filter_map(|route| route.operation.take());
     let document = description::document(operations, &state.public);
     let description = Arc::new(Description::of(&document));
-    let wanted = routes.into_iter().filter(|route| is_wanted(&route.path));
-    let mounted = wanted.fold(Router::new(), |router, route| {
+    let mounted = routes.into_iter().fold(Router::new(), |router, route| {
         let path = route.path.clone();
         let router = match route.redirects_slash() {
             true => router.route(&format!("{path}/"), routing::get(without_slash)),
