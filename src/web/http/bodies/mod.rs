@@ -4,18 +4,18 @@
 
 mod pool;
 mod received;
-mod sent;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 
 pub(crate) use self::pool::{NoRoom, Owner};
 use self::pool::{Pool, SMALL};
 use self::received::Received;
-use self::sent::Sent;
 
 /// All bodies that are in memory now. Clones share the count.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +52,29 @@ impl Bodies {
     }
 
     /// An answer's body, of which each large piece counts until it has gone. It is never refused,
-    /// since it is in memory already: the requests that come next find no room.
+    /// since it is in memory already: the requests that come next find no room. Its length is not
+    /// known any more: the router has set `Content-Length` before.
     pub(crate) fn sending(&self, body: Body, owner: impl FnOnce() -> Owner) -> Body {
         if is_small(&body) {
             return body;
         }
-        Body::new(Sent {
-            body,
-            bodies: self.clone(),
-            owner: owner(),
+        let (bodies, owner) = (self.clone(), owner());
+        Body::new(body.map_frame(move |frame: Frame<Bytes>| {
+            frame.map_data(|data| bodies.counted(data, &owner))
+        }))
+    }
+
+    /// A piece of an answer, counted until it has gone unless it is small.
+    fn counted(&self, data: Bytes, owner: &Owner) -> Bytes {
+        if data.len() <= SMALL {
+            return data;
+        }
+        let share = self.share(owner.clone());
+        // It is in memory already, even if there is no room.
+        let _ = share.take(data.len());
+        Bytes::from_owner(Piece {
+            data,
+            _share: share,
         })
     }
 }
@@ -82,6 +96,18 @@ impl Share {
     /// Stops counting it, because nothing of the body is left in memory.
     pub(crate) fn give_back(&self) {
         self.bodies.pool().remove(self.number);
+    }
+}
+
+/// A piece of an answer: hyper drops it when the kernel has taken it.
+struct Piece {
+    data: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
     }
 }
 

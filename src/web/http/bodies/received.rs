@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use bytes::BytesMut;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::Frame;
 
 use super::Share;
 
@@ -76,17 +76,6 @@ impl HttpBody for Received {
 
     fn is_end_stream(&self) -> bool {
         self.gathered.is_empty() && (self.has_ended || self.body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let rest = self.body.size_hint();
-        let gathered = self.gathered.len() as u64;
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower() + gathered);
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + gathered);
-        }
-        hint
     }
 }
 

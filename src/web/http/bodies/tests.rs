@@ -1,7 +1,6 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::pool::{CLIENT_TIMEOUT, MOST};
