@@ -2,22 +2,18 @@
 //! at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::turns::{Lines, NoTurn, Permit};
 use crate::clock::Clock;
 use crate::domain::NewPassword;
 
-/// How long a hash may wait for its turn.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Whose password is hashed. Each kind has a place of its own, so that a storm of strangers holds
-/// nobody else up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose password is hashed. Each kind has a line of its own, so that a storm of strangers delays
+/// nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Whose {
     /// A browser that has signed in before, or a session.
     Known,
@@ -30,36 +26,27 @@ pub(crate) enum Whose {
 #[error("too many passwords are being checked")]
 pub struct Busy;
 
-/// Hashes passwords. A hash takes 19 MiB and tens of milliseconds. Clones share the places.
+/// Hashes passwords. A hash takes 19 MiB and tens of milliseconds. Clones share the lines.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     clock: Clock,
-    known: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
+    lines: Arc<Lines<Whose>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Turn(OwnedSemaphorePermit);
+pub(crate) struct Turn(Permit);
 
 impl Hasher {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            known: Arc::new(Semaphore::new(1)),
-            strangers: Arc::new(Semaphore::new(1)),
+            lines: Arc::new(Lines::of(1)),
         }
     }
 
     pub(crate) async fn turn(&self, whose: Whose) -> Result<Turn, Busy> {
-        let places = match whose {
-            Whose::Known => &self.known,
-            Whose::Stranger => &self.strangers,
-        };
-        tokio::time::timeout(TIMEOUT, Arc::clone(places).acquire_owned())
-            .await
-            .map_err(|_| Busy)?
-            .map(Turn)
-            .map_err(|_| Busy)
+        let place = self.lines.place(whose).await;
+        place.map(Turn).map_err(|NoTurn| Busy)
     }
 
     /// The hash of a new password, as a PHC string.

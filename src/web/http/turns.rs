@@ -22,8 +22,8 @@ const READS: usize = 2;
 /// How long a turn may be waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("too much is under way for this site or token")]
+/// What was waited for did not come in time.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct NoTurn;
 
 /// The queues in which large work waits.
@@ -105,7 +105,7 @@ pub(crate) struct Lines<K> {
 }
 
 impl<K: Eq + Hash> Lines<K> {
-    fn of(at_once: usize) -> Self {
+    pub(super) fn of(at_once: usize) -> Self {
         Self {
             at_once,
             lines: Mutex::default(),
