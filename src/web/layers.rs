@@ -20,7 +20,7 @@ use crate::web::api::request_info::RequestInfo;
 use crate::web::http::bodies::Owner;
 use crate::web::http::error::Error;
 use crate::web::http::framing::{DENY, NOT_FRAMED, framed_by};
-use crate::web::http::serve::{Answering, Connection};
+use crate::web::http::serve::{Answering, Cut};
 use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
@@ -69,11 +69,11 @@ async fn answer(
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Error::TooLarge.into_response();
     }
-    let connection = parts.extensions.get::<Connection>().cloned();
+    let cut = parts.extensions.get::<Cut>().cloned();
     let owner = || Owner {
         address: info.client.0,
         authenticated: info.authenticated.clone(),
-        cut: connection.map(Connection::cut).unwrap_or_default(),
+        cut: cut.map(|cut| cut.0).unwrap_or_default(),
     };
     let (body, memory) = state.bodies.receiving(body, owner.clone());
     if let Some(memory) = &memory {

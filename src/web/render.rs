@@ -59,14 +59,10 @@ pub(crate) async fn render(
     };
     // What the handler or a layer added, such as who may frame it, and cookies, of which there may
     // be several. Not the length of the body that is replaced, which the router has set.
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    for name in response.headers().keys() {
-        if !answer.headers().contains_key(name) {
-            for value in response.headers().get_all(name) {
-                answer.headers_mut().append(name, value.clone());
-            }
-        }
-    }
+    let mut headers = std::mem::take(response.headers_mut());
+    headers.remove(header::CONTENT_LENGTH);
+    headers.extend(std::mem::take(answer.headers_mut()));
+    *answer.headers_mut() = headers;
     answer
 }
 

@@ -67,16 +67,9 @@ impl<T> Answering for T where
 {
 }
 
-/// The connection that a request came on.
+/// Cuts the connection that a request came on, when cancelled.
 #[derive(Clone)]
-pub(crate) struct Connection(Arc<Seat>);
-
-impl Connection {
-    /// Cuts it when cancelled.
-    pub(crate) fn cut(self) -> CancellationToken {
-        self.0.cut.clone()
-    }
-}
+pub(crate) struct Cut(pub(crate) CancellationToken);
 
 /// Serves until `stop`, then ends as this module says.
 pub(crate) async fn serve(
@@ -154,7 +147,7 @@ fn answering(
         let mut request = request.map(|body| Body::new(seat.receiving(body)));
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(peer));
-        extensions.insert(Connection(Arc::clone(&seat)));
+        extensions.insert(Cut(seat.cut.clone()));
         async move {
             let answer = routes.call(request).await?;
             Ok(answer.map(|body| seat.sending(body)))
