@@ -8,9 +8,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
-use serde::de::DeserializeOwned;
 
-use crate::domain::{Publisher, TraceParent};
+use crate::domain::{PublishRequest, Publisher, TraceParent};
 use crate::store::{IdempotencyKey, Proof, Site, SiteId, sha256};
 use crate::web::api::openapi::SitePath;
 use crate::web::api::signature::Signature;
@@ -45,11 +44,11 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-/// A verified caller's JSON, and what makes a repeat of it safe.
-pub(crate) struct Call<T> {
+/// A verified caller's publish, and what makes a repeat of it safe.
+pub(crate) struct Call {
     pub(crate) site: Arc<Site>,
     pub(crate) publisher: Publisher,
-    pub(crate) body: T,
+    pub(crate) body: PublishRequest,
     pub(crate) idempotency_key: Option<IdempotencyKey>,
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) headers: HeaderMap,
@@ -86,7 +85,7 @@ impl Turn {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
+impl FromRequest<AppState> for Call {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {

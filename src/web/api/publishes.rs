@@ -171,7 +171,7 @@ pub(crate) struct CreateOptions {
 pub(crate) async fn create(
     State(state): State<AppState>,
     Query(options): Query<CreateOptions>,
-    call: Call<PublishRequest>,
+    call: Call,
 ) -> Result<Response> {
     let Call {
         site,
