@@ -94,10 +94,6 @@ async fn answer(
 
 /// Headers of every answer that does not set its own.
 fn headers(state: &AppState) -> Arc<HeaderMap> {
-    let origins = &state.access.embed_origins;
-    let framed = HeaderValue::from_str(&framed_by(&origins.join(" ")))
-        .ok()
-        .filter(|_| !origins.is_empty());
     let text = HeaderValue::from_static;
     // With room for an answer's own headers, so that no copy has to grow.
     let mut headers = HeaderMap::with_capacity(24);
@@ -110,9 +106,12 @@ fn headers(state: &AppState) -> Arc<HeaderMap> {
         (header::REFERRER_POLICY, text("same-origin")),
         (header::CACHE_CONTROL, text("no-store")),
     ]);
-    match framed {
-        Some(policy) => headers.extend([(header::CONTENT_SECURITY_POLICY, policy)]),
-        None => headers.extend([
+    let origins = state.access.embed_origins.join(" ");
+    match HeaderValue::from_str(&framed_by(&origins)) {
+        Ok(policy) if !origins.is_empty() => {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        _ => headers.extend([
             (header::CONTENT_SECURITY_POLICY, NOT_FRAMED),
             (header::X_FRAME_OPTIONS, DENY),
         ]),

@@ -134,12 +134,14 @@ impl FromRequest<AppState> for Call {
             body.map(|body| (body, key))
         });
         let (body, idempotency_key) = read.await.map_err(|error| Error::not_this_shape(&error))?;
+        // As the recommendation says, what makes no sense is ignored, and so are several.
+        let traceparent = one(&headers, "traceparent").map(str::trim);
         Ok(Self {
             site,
             publisher,
             body,
             idempotency_key,
-            traceparent: traceparent(&headers),
+            traceparent: traceparent.and_then(TraceParent::parse),
             headers,
             turn,
             memory,
@@ -275,12 +277,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
         )));
     }
     Ok(Some(key.to_owned()))
-}
-
-/// The caller's trace. As the recommendation says, what makes no sense is ignored, and so are
-/// several.
-fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
-    TraceParent::parse(one(headers, "traceparent")?.trim())
 }
 
 /// The value of a header, unless it is there several times.
