@@ -1,6 +1,6 @@
-//! The bytes of bodies in memory: of requests until they are answered or given back,
-//! of answers until they have gone. Past a bound, one of those that wait for their client gives way
-//! (`pool`). Small ones always have room, since the number of connections is limited.
+//! The bytes of bodies in memory: of requests until they are answered or given back, of answers
+//! until they have gone. Past a bound, one of those that wait for their client gives way (`pool`).
+//! Small ones always have room, since the number of connections is limited.
 
 mod pool;
 mod received;
