@@ -120,20 +120,9 @@ impl FromRequest<AppState> for Call {
             None => idempotency_key(&headers)?,
         };
         let turn = Turn::of(state, &site, proof, place, &bytes).await?;
-        if std::str::from_utf8(&bytes).is_err() {
-            return Err(Error::Encoded("another character set".to_owned()));
-        }
-        let read = state.turns.compute(turn.is_some(), move || {
-            // Some writers of JSON begin with a byte order mark.
-            let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-            let body = serde_json::from_slice(json);
-            let key = key.map(|key| IdempotencyKey {
-                key,
-                body_hash: sha256(&bytes),
-            });
-            body.map(|body| (body, key))
-        });
-        let (body, idempotency_key) = read.await.map_err(|error| Error::not_this_shape(&error))?;
+        let is_large = turn.is_some();
+        let parsed = state.turns.compute(is_large, move || parsed(&bytes, key));
+        let (body, idempotency_key) = parsed.await?;
         // As the recommendation says, what makes no sense is ignored, and so are several.
         let traceparent = one(&headers, "traceparent").map(str::trim);
         Ok(Self {
@@ -167,6 +156,21 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
         read.extend_from_slice(&data);
     }
     Ok((read.into(), place))
+}
+
+/// The publish that a body asks for, and what a repeat of it is known by.
+fn parsed(bytes: &[u8], key: Option<String>) -> Result<(PublishRequest, Option<IdempotencyKey>)> {
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(Error::Encoded("another character set".to_owned()));
+    }
+    // Some writers of JSON begin with a byte order mark.
+    let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let request = serde_json::from_slice(json).map_err(|error| Error::not_this_shape(&error))?;
+    let key = key.map(|key| IdempotencyKey {
+        key,
+        body_hash: sha256(bytes),
+    });
+    Ok((request, key))
 }
 
 /// Who calls: a site's publisher, and by which proof.

@@ -1,5 +1,5 @@
-//! Examples of what the API takes and answers. A test compares them with what the service
-//! really answers.
+//! Examples of what the API takes and answers. A test compares them with what the service really
+//! answers.
 
 use serde_json::{Value, json};
 
