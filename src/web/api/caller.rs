@@ -195,7 +195,8 @@ async fn signed(
     signature: &Signature,
     body: &Bytes,
 ) -> Result<Authenticated> {
-    let found = state.turns.compute_for_stranger(body.len() > LARGE_BYTES, {
+    let is_large = body.len() > LARGE_BYTES;
+    let found = state.turns.compute_for_stranger(is_large, {
         let (directory, name) = (state.directory.clone(), name.to_owned());
         let (signature, body) = (signature.clone(), body.clone());
         move || directory.site_of_secret(&name, |secret| signature.is_by(secret, &body))

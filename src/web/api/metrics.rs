@@ -53,7 +53,7 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     let is_local = is_local(peer, &headers) && !calls_public_host(&state.public, &uri, &headers);
     match &state.metrics_token {
-        Some(token) if !has_token(&headers, token.expose_secret()) => {
+        Some(token) if !knows(&headers, token.expose_secret()) => {
             return Err(Error::NoMetricsToken);
         }
         None if !is_local => return Err(Error::NotLocal),
@@ -68,7 +68,7 @@ pub(crate) async fn show(
 }
 
 /// Hashes of one length are compared, so that the time taken tells nothing.
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
+fn knows(headers: &HeaderMap, token: &str) -> bool {
     bearer(headers).is_some_and(|given| verify_slices_are_equal(&hash(given), &hash(token)).is_ok())
 }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_whole_token_is_needed() {
-        assert!(has_token(&headers("authorization", "Bearer s3cret"), "s3cret"));
+        assert!(knows(&headers("authorization", "Bearer s3cret"), "s3cret"));
         for given in [
             "Bearer s3cre",
             "Bearer s3crets",
@@ -168,10 +168,10 @@ mod tests {
             "Basic s3cret",
         ] {
             assert!(
-                !has_token(&headers("authorization", given), "s3cret"),
+                !knows(&headers("authorization", given), "s3cret"),
                 "{given}"
             );
         }
-        assert!(!has_token(&HeaderMap::new(), "s3cret"));
+        assert!(!knows(&HeaderMap::new(), "s3cret"));
     }
 }

@@ -75,7 +75,8 @@ impl FromRequest<AppState> for Call {
         let body = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(Error::from)?;
-        let body_hash = state.turns.compute_for_stranger(body.len() > LARGE_BYTES, {
+        let is_large = body.len() > LARGE_BYTES;
+        let body_hash = state.turns.compute_for_stranger(is_large, {
             let body = body.clone();
             move || body_hash(&body)
         });
