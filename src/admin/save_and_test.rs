@@ -20,6 +20,13 @@ pub(crate) struct Tester {
     pub(crate) metrics: Metrics,
 }
 
+/// How “Save and test settings” went.
+pub(crate) struct SavedTest {
+    pub(crate) report: TestReport,
+    /// The settings were saved: not if somebody else had saved others meanwhile.
+    pub(crate) kept: bool,
+}
+
 impl Tester {
     /// The first two calls of the test, and a look at the site's home page where readers get it.
     /// The dispatcher follows the test's invalidation to its end. `progress` is told how far it is
@@ -85,14 +92,14 @@ impl Tester {
 
     /// Tests first. What passes is put in force. What fails becomes the draft, and what was in
     /// force stays in force. The test takes seconds: if somebody else has saved others since `seen`
-    /// were the latest, theirs stay. Returns whether these were kept.
+    /// were the latest, theirs stay.
     pub(crate) async fn save(
         &self,
         (site, name): (SiteId, &str),
         seen: Option<SettingsVersion>,
         settings: &Settings,
         progress: impl FnMut(&TestReport),
-    ) -> Result<(TestRun, bool), StoreError> {
+    ) -> Result<SavedTest, StoreError> {
         let test = self.test((site, name), settings, progress).await;
         let (store, now) = (&self.store, self.clock.now());
         let slot = if test.report.passed() {
@@ -107,6 +114,9 @@ impl Tester {
             // What CloudFront accepted counts all the same.
             store.record_test(site, settings, &test, now).await?;
         }
-        Ok((test, kept?))
+        Ok(SavedTest {
+            report: test.report,
+            kept: kept?,
+        })
     }
 }

@@ -132,7 +132,7 @@ impl ImportSkycms {
             ))?;
             return Ok(());
         }
-        let (test, _kept) = tester(store, config, &clock)?
+        let test = tester(store, config, &clock)?
             .save((site, self.site.as_str()), None, settings, |_| {})
             .await?;
         let passed = test.report.passed();

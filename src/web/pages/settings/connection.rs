@@ -5,11 +5,11 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::connection_page::page;
+use super::connection_page::{Saved, page};
 use super::section::{ask, confirmed};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
-use crate::store::{SettingsVersion, Slot};
+use crate::store::Slot;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
@@ -26,9 +26,23 @@ pub(crate) struct Fields {
     secret_access_key: SecretString,
     region: String,
     credentials: String,
-    action: String,
+    action: Action,
     kept_secret: OnceKey,
     version: String,
+}
+
+/// What a button of the form asks for.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    /// To put the draft in force, although its test failed.
+    UseDraft,
+    /// To put what was typed in force without a test.
+    Save,
+    /// To test what was typed. It comes into force if it passes, and becomes the draft otherwise.
+    #[default]
+    #[serde(other)]
+    SaveAndTest,
 }
 
 /// `GET /settings/cdn`.
@@ -36,111 +50,167 @@ pub(crate) async fn show(visit: Visit) -> Result<Response> {
     html(&page(&visit, None).await?)
 }
 
-/// `POST /settings/cdn`: with `save_and_test`, the settings are tested first, and become the draft
-/// if they fail. The script asks for server-sent events, and gets each step as it passes.
+/// `POST /settings/cdn`.
 pub(crate) async fn save(
     visit: Visit,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let (state, site) = (&visit.state, visit.site.id);
-    let saved = state.store.readable_settings(site).await?;
-    let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
-    let active = saved.iter().find(|saved| saved.slot != Slot::Draft);
-    let in_force = active.map(|active| &active.settings);
-    let seen = SettingsVersion::of(&saved);
-    let is_latest = fields.version.is_empty() || fields.version == seen.to_string();
-    if fields.action == "use_draft" {
-        let Some(draft) = draft else {
+    let saved = Saved::read(&visit).await?;
+    let is_latest = fields.version.is_empty() || fields.version == saved.version().to_string();
+    let sent = Sent {
+        visit,
+        saved,
+        is_latest,
+    };
+    match fields.action {
+        Action::UseDraft => sent.use_draft().await,
+        Action::Save => match sent.read(fields).await? {
+            Typed::Valid(form, settings) => sent.save(form, &settings).await,
+            Typed::Refused(answer) => Ok(answer),
+        },
+        Action::SaveAndTest => match sent.read(fields).await? {
+            Typed::Valid(form, settings) => sent.test(&headers, form, settings).await,
+            Typed::Refused(answer) => Ok(answer),
+        },
+    }
+}
+
+/// A form that was sent, and what was saved by then.
+struct Sent {
+    visit: Visit,
+    saved: Saved,
+    /// The form was filled in from what is saved now.
+    is_latest: bool,
+}
+
+/// What was typed.
+enum Typed {
+    Valid(SettingsForm, Settings),
+    /// It may not be saved. The page says why.
+    Refused(Response),
+}
+
+impl Sent {
+    async fn use_draft(&self) -> Result<Response> {
+        let visit = &self.visit;
+        let Some(draft) = self.saved.draft() else {
             return Ok(visit.see("/settings/cdn"));
         };
-        if !is_latest {
+        if !self.is_latest {
             // It is not the draft that was asked about.
-            return overtaken(&visit, None).await;
+            return overtaken(visit, None).await;
         }
-        return use_draft(&visit, in_force, seen, &draft.settings).await;
+        let settings = &draft.settings;
+        if !allow_credentials(visit, settings).await? {
+            let mut page = page(visit, None).await?;
+            let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
+            page.form.distribution_id.error = Some(problem);
+            return not_accepted(page);
+        }
+        self.put_in_force(settings, None).await
     }
-    let mut form = SettingsForm {
-        aws_default: fields.credentials == "aws_default",
-        distribution_id: fields.distribution_id,
-        access_key_id: fields.access_key_id,
-        secret_access_key: fields.secret_access_key,
-        region: fields.region,
-    };
-    let kept = fields.kept_secret.form(state, &keeper(&visit));
-    if form.secret_access_key.expose_secret().trim().is_empty()
-        && let Some(secret) = state.store.form_answer(&kept, state.clock.now()).await?
-    {
-        form.secret_access_key = secret;
+
+    async fn read(&self, fields: Fields) -> Result<Typed> {
+        let (visit, state) = (&self.visit, &self.visit.state);
+        let mut form = SettingsForm {
+            aws_default: fields.credentials == "aws_default",
+            distribution_id: fields.distribution_id,
+            access_key_id: fields.access_key_id,
+            secret_access_key: fields.secret_access_key,
+            region: fields.region,
+        };
+        let kept = fields.kept_secret.form(state, &keeper(visit));
+        if form.secret_access_key.expose_secret().trim().is_empty()
+            && let Some(secret) = state.store.form_answer(&kept, state.clock.now()).await?
+        {
+            form.secret_access_key = secret;
+        }
+        let settings = match self.saved.parse(&form) {
+            Ok(settings) => settings,
+            Err(errors) => return refused(visit, form, errors).await,
+        };
+        if !self.is_latest
+            && let Some(latest) = self.saved.latest()
+            && words::connection(&latest.settings) != words::connection(&settings)
+        {
+            return Ok(Typed::Refused(overtaken(visit, Some(form)).await?));
+        }
+        if !allow_credentials(visit, &settings).await? {
+            let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
+            let errors = FieldErrors::one(Field::DistributionId, problem);
+            return refused(visit, form, errors).await;
+        }
+        Ok(Typed::Valid(form, settings))
     }
-    // If the secret is empty, the one in use is preferred to that of the draft.
-    let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
-    let settings = match Settings::parse(&form, &stored) {
-        Ok(settings) => settings,
-        Err(errors) => return not_accepted(typed_page(&visit, form, errors).await?),
-    };
-    if !is_latest
-        && let Some(latest) = draft.or(active)
-        && words::connection(&latest.settings) != words::connection(&settings)
-    {
-        return overtaken(&visit, Some(form)).await;
-    }
-    if !allow_credentials(&visit, &settings).await? {
-        let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
-        let errors = FieldErrors::one(Field::DistributionId, problem);
-        return not_accepted(typed_page(&visit, form, errors).await?);
-    }
-    if fields.action == "save" {
-        if draft.is_some_and(|draft| draft.has_failed() && draft.settings == settings) {
+
+    /// Asks first if they are those that failed their test.
+    async fn save(&self, form: SettingsForm, settings: &Settings) -> Result<Response> {
+        let (visit, draft) = (&self.visit, self.saved.draft());
+        if draft.is_some_and(|draft| draft.has_failed() && draft.settings == *settings) {
             let path = "/settings/cdn";
             let fields = vec![
                 ("action", "use_draft".to_owned()),
-                ("version", seen.to_string()),
+                ("version", self.saved.version().to_string()),
             ];
-            return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
+            return ask(visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
-        let is_done = active.is_some_and(|active| {
-            active.slot == Slot::Active && active.settings == settings && draft.is_none()
+        let is_done = self.saved.active().is_some_and(|active| {
+            active.slot == Slot::Active && active.settings == *settings && draft.is_none()
         });
-        if is_done && !is_latest {
+        if is_done && !self.is_latest {
             // A second press: the first has saved them.
             return Ok(visit.see("/settings/cdn?done=saved"));
         }
-        return put_in_force(&visit, in_force, seen, &settings, Some(form)).await;
+        self.put_in_force(settings, Some(form)).await
     }
-    let now = state.clock.now();
-    if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
-        let wait = (next - now).whole_seconds().max(0) + 1;
-        let mut page = typed_page(&visit, form, FieldErrors::default()).await?;
-        page.form.trouble = Some(words::too_many_tests(wait));
-        let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
-        let answer = (StatusCode::TOO_MANY_REQUESTS, wait, not_accepted(page)?);
-        return Ok(answer.into_response());
-    }
-    let running = test::begin(&visit, in_force, seen, settings);
-    if asks_for_events(&headers) {
-        return Ok(running.into_events());
-    }
-    if !running.ended().await? {
-        return overtaken(&visit, Some(form)).await;
-    }
-    Ok(visit.see("/settings/cdn#test"))
-}
 
-/// Puts the draft in force, although its test failed.
-async fn use_draft(
-    visit: &Visit,
-    before: Option<&Settings>,
-    seen: SettingsVersion,
-    draft: &Settings,
-) -> Result<Response> {
-    if !allow_credentials(visit, draft).await? {
-        let mut page = page(visit, None).await?;
-        let problem = words::default_not_allowed(&visit.site.name, &draft.distribution_id);
-        page.form.distribution_id.error = Some(problem);
-        return not_accepted(page);
+    /// The script asks for server-sent events, and gets each step as it passes.
+    async fn test(
+        &self,
+        headers: &HeaderMap,
+        form: SettingsForm,
+        settings: Settings,
+    ) -> Result<Response> {
+        let (visit, state, site) = (&self.visit, &self.visit.state, self.visit.site.id);
+        let now = state.clock.now();
+        if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
+            let wait = (next - now).whole_seconds().max(0) + 1;
+            let mut page = typed_page(visit, form, FieldErrors::default()).await?;
+            page.form.trouble = Some(words::too_many_tests(wait));
+            let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
+            let answer = (StatusCode::TOO_MANY_REQUESTS, wait, not_accepted(page)?);
+            return Ok(answer.into_response());
+        }
+        let running = test::begin(visit, &self.saved, settings);
+        if asks_for_events(headers) {
+            return Ok(running.into_events());
+        }
+        if !running.ended().await? {
+            return overtaken(visit, Some(form)).await;
+        }
+        Ok(visit.see("/settings/cdn#test"))
     }
-    put_in_force(visit, before, seen, draft, None).await
+
+    /// Puts settings in force without a test, unless somebody else has saved others meanwhile.
+    async fn put_in_force(
+        &self,
+        settings: &Settings,
+        form: Option<SettingsForm>,
+    ) -> Result<Response> {
+        let (visit, seen) = (&self.visit, Some(self.saved.version()));
+        let (store, now) = (&visit.state.store, visit.state.clock.now());
+        if !store
+            .save_settings(visit.site.id, seen, Slot::Active, settings, None, now)
+            .await?
+        {
+            return overtaken(visit, form).await;
+        }
+        let detail = words::saved(self.saved.in_force(), settings);
+        let action = AuditAction::SavedSettings;
+        visit.changed(action, Some(detail)).await;
+        Ok(visit.see("/settings/cdn?done=saved"))
+    }
 }
 
 /// Whether the site may use these credentials. Only an operator can allow it the AWS default ones,
@@ -164,28 +234,6 @@ async fn allow_credentials(visit: &Visit, settings: &Settings) -> Result<bool> {
     Ok(true)
 }
 
-/// Puts settings in force without a test, unless somebody else has saved others since `seen`.
-async fn put_in_force(
-    visit: &Visit,
-    before: Option<&Settings>,
-    seen: SettingsVersion,
-    settings: &Settings,
-    form: Option<SettingsForm>,
-) -> Result<Response> {
-    let (store, now) = (&visit.state.store, visit.state.clock.now());
-    let site = visit.site.id;
-    if !store
-        .save_settings(site, Some(seen), Slot::Active, settings, None, now)
-        .await?
-    {
-        return overtaken(visit, form).await;
-    }
-    let detail = words::saved(before, settings);
-    let action = AuditAction::SavedSettings;
-    visit.changed(action, Some(detail)).await;
-    Ok(visit.see("/settings/cdn?done=saved"))
-}
-
 /// Somebody else was faster: what they saved is shown, next to what was typed, if anything was.
 async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response> {
     let Some(form) = form else {
@@ -195,11 +243,15 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     };
     let mut page = typed_page(visit, form, FieldErrors::default()).await?;
     // Read after the version that the form restates: nothing newer is replaced unseen.
-    let saved = visit.state.store.readable_settings(visit.site.id).await?;
-    if let Some(latest) = saved.last() {
+    if let Some(latest) = Saved::read(visit).await?.latest() {
         page.form.conflict = words::connection(&latest.settings);
     }
     not_accepted(page)
+}
+
+async fn refused(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<Typed> {
+    let page = typed_page(visit, form, errors).await?;
+    Ok(Typed::Refused(not_accepted(page)?))
 }
 
 /// The page with the form as it was typed, and what is wrong with it.

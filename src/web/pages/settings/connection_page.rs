@@ -13,15 +13,50 @@ use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
 
+/// What is saved of a site's connection, as far as it can be read.
+pub(super) struct Saved(Vec<SavedSettings>);
+
+impl Saved {
+    pub(super) async fn read(visit: &Visit) -> Result<Self> {
+        let store = &visit.state.store;
+        Ok(Self(store.readable_settings(visit.site.id).await?))
+    }
+
+    pub(super) fn active(&self) -> Option<&SavedSettings> {
+        self.0.iter().find(|saved| saved.slot != Slot::Draft)
+    }
+
+    pub(super) fn draft(&self) -> Option<&SavedSettings> {
+        self.0.iter().find(|saved| saved.slot == Slot::Draft)
+    }
+
+    /// Those that the form shows.
+    pub(super) fn latest(&self) -> Option<&SavedSettings> {
+        self.draft().or(self.active())
+    }
+
+    pub(super) fn in_force(&self) -> Option<&Settings> {
+        self.active().map(|active| &active.settings)
+    }
+
+    pub(super) fn version(&self) -> SettingsVersion {
+        SettingsVersion::of(&self.0)
+    }
+
+    /// Reads a form. If its secret is empty, the one in use is preferred to that of the draft.
+    pub(super) fn parse(&self, form: &SettingsForm) -> Result<Settings, FieldErrors> {
+        let stored: Vec<&Settings> = self.0.iter().map(|saved| &saved.settings).collect();
+        Settings::parse(form, &stored)
+    }
+}
+
 pub(super) async fn page(
     visit: &Visit,
     typed: Option<(SettingsForm, FieldErrors)>,
 ) -> Result<ConnectionPage> {
     let (store, site) = (&visit.state.store, &visit.site);
-    let saved = store.readable_settings(site.id).await?;
-    let active = saved.iter().find(|s| s.slot != Slot::Draft);
-    let draft = saved.iter().find(|s| s.slot == Slot::Draft);
-    let latest = draft.or(active);
+    let saved = Saved::read(visit).await?;
+    let (active, draft, latest) = (saved.active(), saved.draft(), saved.latest());
     // No help to somebody who has to correct the form.
     let test = latest.filter(|_| typed.is_none()).and_then(test_result);
     let mut layout = layout(visit, Section::Connection);
@@ -34,10 +69,10 @@ pub(super) async fn page(
     }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
     let mut form = match typed {
-        Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
+        Some((form, errors)) => typed_form(&form, &errors, latest.is_some()),
         None => stored_form(latest.map(|s| &s.settings)),
     };
-    form.version = SettingsVersion::of(&saved).to_string();
+    form.version = saved.version().to_string();
     Ok(ConnectionPage {
         connection: connection(visit, active).await?,
         last_purge: store.last_completed(site.id).await?,

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::connection_page::Saved;
 use crate::domain::{AuditAction, Settings, TestReport};
 use crate::store::SettingsVersion;
 use crate::web::http::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Teste
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::{errors, settings as words};
 
-pub(crate) struct RunningTest {
+pub(super) struct RunningTest {
     layout: Layout,
     progress: UnboundedReceiver<Progress>,
 }
@@ -28,19 +29,14 @@ enum Progress {
 }
 
 /// Starts to test settings, which come into force if they pass and are kept as a draft otherwise.
-/// `before` are those in force now, and `seen` is the version of the latest.
-pub(crate) fn begin(
-    visit: &Visit,
-    before: Option<&Settings>,
-    seen: SettingsVersion,
-    settings: Settings,
-) -> RunningTest {
+pub(super) fn begin(visit: &Visit, saved: &Saved, settings: Settings) -> RunningTest {
     let (sender, progress) = unbounded_channel();
     let running = RunningTest {
         layout: visit.layout(Nav::Settings(Section::Connection)),
         progress,
     };
-    let (visit, before) = (visit.clone(), before.cloned());
+    let (before, seen) = (saved.in_force().cloned(), saved.version());
+    let visit = visit.clone();
     let tasks = visit.state.tasks.clone();
     // A task of its own, so that it does not end when the reader goes away, nor when the service
     // stops, as far as the nine seconds of a stop allow: what CloudFront was asked to do has to be
@@ -65,19 +61,19 @@ async fn run(
 ) -> Result<bool> {
     let site = (visit.site.id, visit.site.name.as_str());
     let saving = visit.state.tester.save(site, Some(seen), settings, on_step);
-    let (test, kept) = saving.await?;
-    let detail = match kept {
+    let test = saving.await?;
+    let detail = match test.kept {
         true => words::tested(before, settings, test.report.passed()),
         false => words::not_kept(settings),
     };
     let action = AuditAction::TestedSettings;
     visit.audit(action, Some(detail)).await;
-    Ok(kept)
+    Ok(test.kept)
 }
 
 impl RunningTest {
     /// Waits for the end. Returns whether the settings were kept.
-    pub(crate) async fn ended(mut self) -> Result<bool> {
+    pub(super) async fn ended(mut self) -> Result<bool> {
         while let Some(progress) = self.progress.recv().await {
             if let Progress::Ended(ended) = progress {
                 return ended;
@@ -88,7 +84,7 @@ impl RunningTest {
 
     /// Sends each step, as it passes, as a part of the page. When the stream ends, the test has
     /// ended and the page itself shows its result.
-    pub(crate) fn into_events(self) -> Response {
+    pub(super) fn into_events(self) -> Response {
         let events = stream::unfold(self, |mut running| async move {
             let event = match running.progress.recv().await? {
                 Progress::SoFar(report) => running.part(Some(*report), None),
