@@ -1,6 +1,7 @@
 //! Forms that are sent twice, by a double click or over a slow network: the second time shows the
 //! result of the first.
 
+use axum::extract::FromRequest;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -15,9 +16,10 @@ use crate::web::state::AppState;
 pub(crate) struct OnceKey(String);
 
 /// A form that is only a button, which may have to be confirmed first.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, FromRequest)]
 #[serde(default)]
-pub(crate) struct ButtonForm {
+#[from_request(via(axum::Form), rejection(Error))]
+pub(crate) struct Button {
     pub(crate) confirmed: Option<String>,
     pub(crate) once: OnceKey,
 }

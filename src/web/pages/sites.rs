@@ -12,7 +12,7 @@ use crate::store::{Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
-use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
+use crate::web::pages::once::{Button, Ending, OnceKey};
 use crate::web::pages::views::{ConfirmPage, Field, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage};
 use crate::web::pages::visit::{Visitor, html, not_accepted};
 use crate::web::pages::words::sites as words;
@@ -159,13 +159,13 @@ pub(crate) async fn rename(
 pub(crate) async fn remove(
     manager: Manager,
     Path(SitePath { name }): Path<SitePath>,
-    Form(answer): Form<ButtonForm>,
+    button: Button,
 ) -> Result<Response> {
     if name.as_str() == DEFAULT_SITE {
         return Err(Error::NotFound);
     }
     let state = &manager.0.state;
-    if answer.confirmed.is_none() {
+    if button.confirmed.is_none() {
         state.directory.site(name.as_str()).ok_or(Error::NotFound)?;
         return html(&ConfirmPage {
             layout: manager.0.layout(Nav::Sites),

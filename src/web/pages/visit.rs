@@ -215,7 +215,9 @@ pub(crate) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-#[derive(Deserialize)]
-pub(crate) struct IdPath {
+/// What an address is about, by its `{id}`.
+#[derive(Deserialize, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Error))]
+pub(crate) struct Id {
     pub(crate) id: Uuid,
 }

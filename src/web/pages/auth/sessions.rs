@@ -7,10 +7,10 @@ use serde::Deserialize;
 use crate::domain::AuditAction;
 use crate::domain::session::Source;
 use crate::web::http::error::Result;
-use crate::web::http::extract::{Path, Query};
+use crate::web::http::extract::Query;
 use crate::web::pages::once::Ending;
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
-use crate::web::pages::visit::{IdPath, Visitor, html};
+use crate::web::pages::visit::{Id, Visitor, html};
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -38,7 +38,7 @@ pub(crate) async fn show(visitor: Visitor, Query(query): Query<PageQuery>) -> Re
 }
 
 /// `POST /sessions/{id}/end`.
-pub(crate) async fn end(visitor: Visitor, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+pub(crate) async fn end(visitor: Visitor, Id { id }: Id) -> Result<Response> {
     let (state, of, name) = (&visitor.state, own_only(&visitor), id.to_string());
     let ending = Ending::of(&["session", of.map_or("", |(user, _)| user), &name]);
     let (store, now) = (&state.store, state.clock.now());

@@ -13,7 +13,7 @@ use crate::store::Slot;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
-use crate::web::pages::once::{ButtonForm, OnceKey};
+use crate::web::pages::once::{Button, OnceKey};
 use crate::web::pages::views::{ConnectionPage, Section};
 use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::settings as words;
@@ -300,8 +300,8 @@ pub(crate) async fn discard(visit: Visit) -> Result<Response> {
 }
 
 /// `POST /settings/cdn/remove`: asks first.
-pub(crate) async fn remove(visit: Visit, Form(answer): Form<ButtonForm>) -> Result<Response> {
-    if answer.confirmed.is_none() {
+pub(crate) async fn remove(visit: Visit, button: Button) -> Result<Response> {
+    if button.confirmed.is_none() {
         let (question, path) = (words::REMOVE, "/settings/cdn/remove");
         return ask(&visit, Section::Connection, question, path, confirmed());
     }

@@ -8,8 +8,8 @@ use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
 use crate::store::{IdempotencyKey, Proof};
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::{Form, Query};
-use crate::web::pages::once::{ButtonForm, Ending};
+use crate::web::http::extract::Query;
+use crate::web::pages::once::{Button, Ending};
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::Question;
@@ -33,14 +33,11 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result
 }
 
 /// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to show how it goes.
-pub(crate) async fn send_test(
-    visit: Visit,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn send_test(visit: Visit, button: Button) -> Result<Response> {
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let form = once.form(&visit.state, &["test publish", &visit.site.name]);
+    let form = button.once.form(&visit.state, &["test publish", &visit.site.name]);
     let key = Some(IdempotencyKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
@@ -69,7 +66,7 @@ pub(super) async fn revoke(
     visit: &Visit,
     proof: Proof,
     found: Option<(Question, String)>,
-    answer: &ButtonForm,
+    button: &Button,
 ) -> Result<Response> {
     let (list, id, action) = match proof {
         Proof::Token(id) => ("tokens", id, AuditAction::RevokedToken),
@@ -79,7 +76,7 @@ pub(super) async fn revoke(
     let path = format!("/settings/cdn/{list}/{id}/revoke");
     let ending = Ending::of(&[visit.path(&path).as_str()]);
     match found {
-        Some((question, _)) if answer.confirmed.is_none() => {
+        Some((question, _)) if button.confirmed.is_none() => {
             return ask(visit, Section::Hook, question, &path, confirmed());
         }
         Some((_, detail)) => {

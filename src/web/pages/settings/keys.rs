@@ -11,10 +11,10 @@ use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::{KeyPairView, Proof, Sender};
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{ButtonForm, OnceKey};
+use crate::web::http::extract::Form;
+use crate::web::pages::once::{Button, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{IdPath, Visit};
+use crate::web::pages::visit::{Id, Visit};
 use crate::web::pages::words::settings as words;
 
 /// The name of a new key pair, and what its publisher means by `/*`.
@@ -61,15 +61,11 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
 
 /// `POST /settings/cdn/keys/{id}/rotate`: asks first, then gives the key pair a new secret and
 /// shows that, only this once.
-pub(crate) async fn rotate(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn rotate(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let state = &visit.state;
     let now = state.clock.now();
     let pair = find(&visit, id).await?.ok_or(Error::NotFound)?;
-    if answer.confirmed.is_none() {
+    if button.confirmed.is_none() {
         let question = words::rotate_key_pair(&pair, now);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
@@ -77,7 +73,7 @@ pub(crate) async fn rotate(
         return ask(&visit, Section::Hook, question, &path, fields);
     }
     let fresh = fresh_key_pair(&state.clock).secret;
-    let form = answer.once.form(state, &["rotate", &id.to_string()]);
+    let form = button.once.form(state, &["rotate", &id.to_string()]);
     let rotated = state
         .store
         .rotate_key_pair(visit.site.id, id, fresh, Some(&form), now)
@@ -96,17 +92,13 @@ pub(crate) async fn rotate(
 }
 
 /// `POST /settings/cdn/keys/{id}/revoke`: asks first.
-pub(crate) async fn revoke(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn revoke(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find(&visit, id).await?.map(|pair| {
         let detail = format!("{}, {}", pair.access_key_id, pair.name);
         (words::revoke_key_pair(&pair, now), detail)
     });
-    hook::revoke(&visit, Proof::KeyPair(id), found, &answer).await
+    hook::revoke(&visit, Proof::KeyPair(id), found, &button).await
 }
 
 async fn find(visit: &Visit, id: Uuid) -> Result<Option<KeyPairView>> {

@@ -13,12 +13,12 @@ use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::{Form, Path, Query};
-use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
+use crate::web::http::extract::{Form, Query};
+use crate::web::pages::once::{Button, Ending, OnceKey};
 use crate::web::pages::views::{
     EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
-use crate::web::pages::visit::{IdPath, Visit, html, not_accepted};
+use crate::web::pages::visit::{Id, Visit, html, not_accepted};
 use crate::web::pages::words::notifications as words;
 
 /// Without scripts, the page reloads itself while a delivery is due within this.
@@ -112,7 +112,7 @@ pub(crate) async fn create(
 /// `POST /settings/cdn/notifications/{id}`: changes the events that an endpoint is sent.
 pub(crate) async fn choose(
     visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
+    Id { id }: Id,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let events = chosen(&fields);
@@ -137,13 +137,9 @@ pub(crate) async fn choose(
 
 /// `POST /settings/cdn/notifications/{id}/rotate`: asks first, then gives the endpoint a new secret
 /// and shows that, only this once.
-pub(crate) async fn rotate(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn rotate(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let state = &visit.state;
-    if answer.confirmed.is_none() {
+    if button.confirmed.is_none() {
         let shown = shown(&visit, id).await?.ok_or(Error::NotFound)?;
         let question = words::rotate(&shown);
         let mut fields = confirmed();
@@ -151,7 +147,7 @@ pub(crate) async fn rotate(
         let path = format!("/settings/cdn/notifications/{id}/rotate");
         return ask(&visit, Section::Notifications, question, &path, fields);
     }
-    let form = answer.once.form(state, &["rotate", &id.to_string()]);
+    let form = button.once.form(state, &["rotate", &id.to_string()]);
     let (site, now) = (visit.site.id, state.clock.now());
     let secret = HookSecret::text(*state.clock.random());
     let rotated = state
@@ -169,13 +165,9 @@ pub(crate) async fn rotate(
 }
 
 /// `POST /settings/cdn/notifications/{id}/test`: “Send a test”.
-pub(crate) async fn test(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn test(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let (state, id_text) = (&visit.state, id.to_string());
-    let form = once.form(state, &["test", &id_text]);
+    let form = button.once.form(state, &["test", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
     let sent = state.store.send_test(site, id, &form, now).await?;
     if sent.ok_or(Error::NotFound)? {
@@ -187,7 +179,7 @@ pub(crate) async fn test(
 }
 
 /// `POST /settings/cdn/notifications/{id}/switch-on`.
-pub(crate) async fn switch_on(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+pub(crate) async fn switch_on(visit: Visit, Id { id }: Id) -> Result<Response> {
     let (store, now) = (&visit.state.store, visit.state.clock.now());
     let shown = store.switch_on_endpoint(visit.site.id, id, now).await?;
     let action = AuditAction::SwitchedOnEndpoint;
@@ -195,14 +187,10 @@ pub(crate) async fn switch_on(visit: Visit, Path(IdPath { id }): Path<IdPath>) -
 }
 
 /// `POST /settings/cdn/notifications/{id}/remove`: asks first.
-pub(crate) async fn remove(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn remove(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let (state, site) = (&visit.state, visit.site.id);
     let ending = Ending::of(&["endpoint", &visit.site.name, &id.to_string()]);
-    if answer.confirmed.is_none()
+    if button.confirmed.is_none()
         && let Some(shown) = shown(&visit, id).await?
     {
         let path = format!("/settings/cdn/notifications/{id}/remove");
@@ -226,13 +214,9 @@ async fn shown(visit: &Visit, id: Uuid) -> Result<Option<String>> {
 }
 
 /// `POST /settings/cdn/deliveries/{id}/again`: “Send again”.
-pub(crate) async fn again(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn again(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let (state, id_text) = (&visit.state, id.to_string());
-    let form = once.form(state, &["again", &id_text]);
+    let form = button.once.form(state, &["again", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
     let sent = state.store.send_again(site, id, &form, now).await?;
     if sent.ok_or(Error::NotFound)? {

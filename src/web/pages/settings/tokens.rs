@@ -10,10 +10,10 @@ use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::{FormHash, HookSecretView, Proof, ShownTo, TokenView};
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{ButtonForm, OnceKey};
+use crate::web::http::extract::Form;
+use crate::web::pages::once::{Button, OnceKey};
 use crate::web::pages::views::{Field, Revealed};
-use crate::web::pages::visit::{IdPath, Visit};
+use crate::web::pages::visit::{Id, Visit};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -62,38 +62,27 @@ pub(crate) async fn create_token(visit: Visit, Form(new): Form<NewToken>) -> Res
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows a token that was made with its site, only this
 /// once.
-pub(crate) async fn reveal_token(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn reveal_token(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let name = find_token(&visit, id).await?.ok_or(Error::NotFound)?.name;
-    let form = once.form(&visit.state, &["reveal", &id.to_string()]);
+    let form = button.once.form(&visit.state, &["reveal", &id.to_string()]);
     let (proof, action) = (Proof::Token(id), AuditAction::RevealedToken);
     let token = unseal(&visit, proof, &form, action, &name).await?;
     reveal(&visit, vec![revealed_token(&name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/revoke`: asks first.
-pub(crate) async fn revoke_token(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn revoke_token(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find_token(&visit, id).await?;
     let found = found.map(|token| (words::revoke_token(&token, now), token.name));
-    revoke(&visit, Proof::Token(id), found, &answer).await
+    revoke(&visit, Proof::Token(id), found, &button).await
 }
 
 /// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
-pub(crate) async fn create_secret(
-    visit: Visit,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn create_secret(visit: Visit, button: Button) -> Result<Response> {
     let state = &visit.state;
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
-    let form = once.form(state, &["secret", visit.site.name.as_str()]);
+    let form = button.once.form(state, &["secret", visit.site.name.as_str()]);
     let (shown, now) = (ShownTo::Form(&form), state.clock.now());
     let added = state
         .store
@@ -118,29 +107,21 @@ pub(crate) async fn create_secret(
 
 /// `POST /settings/cdn/secrets/{id}/reveal`: shows a secret that was made with its site, only this
 /// once.
-pub(crate) async fn reveal_secret(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(ButtonForm { once, .. }): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn reveal_secret(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     find_secret(&visit, id).await?.ok_or(Error::NotFound)?;
     let name = id.to_string();
-    let form = once.form(&visit.state, &["reveal", &name]);
+    let form = button.once.form(&visit.state, &["reveal", &name]);
     let (proof, action) = (Proof::Secret(id), AuditAction::RevealedSecret);
     let secret = unseal(&visit, proof, &form, action, &name).await?;
     reveal(&visit, vec![revealed_secret(&secret)]).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/revoke`: asks first.
-pub(crate) async fn revoke_secret(
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-    Form(answer): Form<ButtonForm>,
-) -> Result<Response> {
+pub(crate) async fn revoke_secret(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let now = visit.state.clock.now();
     let found = find_secret(&visit, id).await?;
     let found = found.map(|secret| (words::revoke_secret(&secret, now), id.to_string()));
-    revoke(&visit, Proof::Secret(id), found, &answer).await
+    revoke(&visit, Proof::Secret(id), found, &button).await
 }
 
 async fn find_token(visit: &Visit, id: Uuid) -> Result<Option<TokenView>> {
