@@ -29,7 +29,7 @@ pub(crate) struct PageQuery {
 
 /// `GET /settings/cdn/hook`.
 pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response> {
-    html(&page(&visit, &query, Vec::new()).await?)
+    html(&page(&visit, &query).await?)
 }
 
 /// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to show how it goes.
@@ -50,14 +50,16 @@ pub(crate) async fn send_test(visit: Visit, button: Button) -> Result<Response> 
 
 /// The page with what was typed for a new token or key pair.
 pub(super) async fn refuse(visit: &Visit, fill_in: impl FnOnce(&mut HookPage)) -> Result<Response> {
-    let mut page = page(visit, &PageQuery::default(), Vec::new()).await?;
+    let mut page = page(visit, &PageQuery::default()).await?;
     fill_in(&mut page);
     not_accepted(page)
 }
 
 /// The page with secrets that are shown only this once.
 pub(super) async fn reveal(visit: &Visit, revealed: Vec<Revealed>) -> Result<Response> {
-    html(&page(visit, &PageQuery::default(), revealed).await?)
+    let mut page = page(visit, &PageQuery::default()).await?;
+    page.revealed = revealed;
+    html(&page)
 }
 
 /// Revokes what proves calls, after asking. `found` is the question, and what the audit says was
@@ -93,7 +95,7 @@ pub(super) async fn revoke(
 }
 
 /// The page: the address that publishers call, and its tokens, secrets and key pairs.
-async fn page(visit: &Visit, query: &PageQuery, revealed: Vec<Revealed>) -> Result<HookPage> {
+async fn page(visit: &Visit, query: &PageQuery) -> Result<HookPage> {
     let (state, site) = (&visit.state, &visit.site);
     let store = &state.store;
     let mut layout = layout(visit, Section::Hook);
@@ -105,7 +107,7 @@ async fn page(visit: &Visit, query: &PageQuery, revealed: Vec<Revealed>) -> Resu
         url: state.hook_url(site),
         endpoint: state.public.to_string(),
         keys: ListPage::of(store.key_pairs(site.id).await?, query.keys, KEYS),
-        revealed,
+        revealed: Vec::new(),
         token_name: Field::default(),
         secret_error: None,
         key_name: Field::default(),

@@ -45,39 +45,38 @@ pub(crate) struct PageQuery {
 
 /// `GET /settings/cdn/notifications`.
 pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response> {
-    html(&page(&visit, query, blank(), Vec::new()).await?)
+    html(&page(&visit, query).await?)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct NewFields {
-    #[serde(default)]
+    url: String,
+    kind: String,
     once: OnceKey,
     #[serde(flatten)]
-    others: Fields,
+    events: Fields,
 }
 
 /// `POST /settings/cdn/notifications`: adds an endpoint and shows its secret, only this once.
-pub(crate) async fn create(
-    visit: Visit,
-    Form(NewFields { once, others }): Form<NewFields>,
-) -> Result<Response> {
+pub(crate) async fn create(visit: Visit, Form(new): Form<NewFields>) -> Result<Response> {
     let state = &visit.state;
-    let text = |name| others.get(name).cloned().unwrap_or_default();
-    let url = EndpointUrl::parse(&text("url"), state.allow_private_targets);
-    let kind = text("kind").parse().unwrap_or_default();
-    let events = chosen(&others);
+    let url = EndpointUrl::parse(&new.url, state.allow_private_targets);
+    let url = url.map_err(|error| error.to_string());
+    let kind = new.kind.parse().unwrap_or_default();
+    let events = chosen(&new.events);
     let mut typed = EndpointForm {
-        url: Field::typed(text("url"), url.as_ref().err().map(ToString::to_string)),
+        url: Field::read(&new.url, &url),
         kind,
         events: events.clone(),
         events_error: events.is_empty().then(|| words::NO_EVENTS.to_owned()),
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return not_accepted(page(&visit, PageQuery::default(), typed, Vec::new()).await?),
+        _ => return refuse(&visit, typed).await,
     };
-    let values = ["endpoint", visit.site.name.as_str(), &text("url")];
-    let form = once.form(state, &values);
+    let values = ["endpoint", visit.site.name.as_str(), &new.url];
+    let form = new.once.form(state, &values);
     let is_signed = kind == EndpointKind::Standard;
     let endpoint = NewEndpoint {
         id: state.clock.id(),
@@ -96,7 +95,7 @@ pub(crate) async fn create(
             return Err(Error::NotFound);
         }
         typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-        return not_accepted(page(&visit, PageQuery::default(), typed, Vec::new()).await?);
+        return refuse(&visit, typed).await;
     };
     if is_first {
         let detail = Some(endpoint.url.shown());
@@ -121,7 +120,7 @@ pub(crate) async fn choose(
             endpoint: Some(id),
             ..PageQuery::default()
         };
-        let mut page = page(&visit, query, blank(), Vec::new()).await?;
+        let mut page = page(&visit, query).await?;
         let mut rows = page.endpoints.rows.iter_mut();
         let row = rows.find(|row| row.id == id).ok_or(Error::NotFound)?;
         row.events = events;
@@ -170,12 +169,8 @@ pub(crate) async fn test(visit: Visit, Id { id }: Id, button: Button) -> Result<
     let form = button.once.form(state, &["test", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
     let sent = state.store.send_test(site, id, &form, now).await?;
-    if sent.ok_or(Error::NotFound)? {
-        visit
-            .audit(AuditAction::TestedEndpoint, Some(id_text))
-            .await;
-    }
-    Ok(visit.see("/settings/cdn/notifications?done=test-sent"))
+    let sent = sent.map(|is_first| (id_text, is_first));
+    done(&visit, AuditAction::TestedEndpoint, sent, "test-sent").await
 }
 
 /// `POST /settings/cdn/notifications/{id}/switch-on`.
@@ -219,47 +214,48 @@ pub(crate) async fn again(visit: Visit, Id { id }: Id, button: Button) -> Result
     let form = button.once.form(state, &["again", &id_text]);
     let (site, now) = (visit.site.id, state.clock.now());
     let sent = state.store.send_again(site, id, &form, now).await?;
-    if sent.ok_or(Error::NotFound)? {
-        visit.audit(AuditAction::SentAgain, Some(id_text)).await;
-    }
-    Ok(visit.see("/settings/cdn/notifications?done=sent-again"))
+    let sent = sent.map(|is_first| (id_text, is_first));
+    done(&visit, AuditAction::SentAgain, sent, "sent-again").await
 }
 
-/// Records what was done to the endpoint that is shown like this, unless an earlier press had done
-/// it, and leads back to the page. Without an endpoint, there was nothing to do it to.
+/// Records what was done, and to what, unless an earlier press had done it, and leads back to the
+/// page. None: there was nothing to do it to.
 async fn done(
     visit: &Visit,
     action: AuditAction,
-    endpoint: Option<(String, bool)>,
+    to: Option<(String, bool)>,
     notice: &str,
 ) -> Result<Response> {
-    let (shown, has_changed) = endpoint.ok_or(Error::NotFound)?;
-    if has_changed {
-        visit.audit(action, Some(shown)).await;
+    let (what, is_first) = to.ok_or(Error::NotFound)?;
+    if is_first {
+        visit.audit(action, Some(what)).await;
     }
     Ok(visit.see(&format!("/settings/cdn/notifications?done={notice}")))
 }
 
-async fn reveal(visit: &Visit, secret: &SecretString) -> Result<Response> {
-    let revealed = Revealed::new(words::SIGNING_SECRET, secret.expose_secret());
-    html(&page(visit, PageQuery::default(), blank(), vec![revealed]).await?)
+async fn refuse(visit: &Visit, typed: EndpointForm) -> Result<Response> {
+    let mut page = page(visit, PageQuery::default()).await?;
+    page.form = typed;
+    not_accepted(page)
 }
 
-async fn page(
-    visit: &Visit,
-    query: PageQuery,
-    form: EndpointForm,
-    revealed: Vec<Revealed>,
-) -> Result<NotificationsPage> {
+async fn reveal(visit: &Visit, secret: &SecretString) -> Result<Response> {
+    let mut page = page(visit, PageQuery::default()).await?;
+    let secret = secret.expose_secret();
+    page.revealed = vec![Revealed::new(words::SIGNING_SECRET, secret)];
+    // It is shown only this once, and stays.
+    page.layout.pending = false;
+    html(&page)
+}
+
+async fn page(visit: &Visit, query: PageQuery) -> Result<NotificationsPage> {
     let (store, site) = (&visit.state.store, visit.site.id);
     let mut deliveries = store.deliveries(site).await?;
     let mut layout = layout(visit, Section::Notifications);
     let soon = layout.now + SOON;
-    // A secret that is shown only this once stays.
-    layout.pending = revealed.is_empty()
-        && deliveries
-            .iter()
-            .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
+    layout.pending = deliveries
+        .iter()
+        .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
     if query != PageQuery::default() {
         layout.address = None;
     }
@@ -272,10 +268,10 @@ async fn page(
     let opened = known.iter().position(|one| Some(one.id) == query.endpoint);
     let page = opened.map(|at| at / ENDPOINTS + 1).or(query.endpoints);
     Ok(NotificationsPage {
-        revealed,
+        revealed: Vec::new(),
         endpoints: ListPage::of(known.clone(), page, ENDPOINTS),
         known,
-        form,
+        form: blank(),
         paging: Paging::cut(&mut deliveries, DELIVERIES, before, |delivery| delivery.id),
         before,
         opened: query.delivery,

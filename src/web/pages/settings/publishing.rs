@@ -15,7 +15,7 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::pages::purge::preview;
-use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
+use crate::web::pages::views::{Field, PublishingForm, PublishingPage, Section};
 use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::{purge, settings as words};
 use crate::web::publishing::dry_run;
@@ -33,8 +33,19 @@ pub(crate) struct PublishingFields {
     directory_variants: Option<String>,
     /// Pages to try the rules on.
     r#try: String,
-    action: String,
+    action: Action,
     version: Option<i32>,
+}
+
+/// What a button of the form asks for.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    /// To show what a publish would purge under the rules as typed.
+    Try,
+    #[default]
+    #[serde(other)]
+    Save,
 }
 
 /// `GET /settings/cdn/publishing`.
@@ -67,68 +78,64 @@ fn page(visit: &Visit, publishing: PublishingForm) -> PublishingPage {
     }
 }
 
-/// `POST /settings/cdn/publishing`: saves the rules, or with `action=try` shows what a publish
-/// would purge under the rules as typed.
+/// `POST /settings/cdn/publishing`.
 pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> Result<Response> {
     let state = &visit.state;
     let directory_variants = fields.directory_variants.is_some();
-    let is_try = fields.action == "try";
     let (hosts, related) = (hosts(&fields.hosts), related(&fields.related));
     let address = public_address(&fields.public_address, state.allow_private_targets);
     let origin_path = fields
         .origin_path
         .parse::<OriginPath>()
         .map_err(|error| error.to_string());
-    let mut typed = PublishingForm {
-        public_address: Field::typed(fields.public_address, address.as_ref().err().cloned()),
-        origin_path: Field::typed(fields.origin_path, origin_path.as_ref().err().cloned()),
-        hosts: Field::typed(fields.hosts, hosts.as_ref().err().cloned()),
-        related: Field::typed(fields.related, related.as_ref().err().cloned()),
+    let typed = PublishingForm {
+        public_address: Field::read(fields.public_address, &address),
+        origin_path: Field::read(fields.origin_path, &origin_path),
+        hosts: Field::read(fields.hosts, &hosts),
+        related: Field::read(fields.related, &related),
         directory_variants,
         tried: Field::new(fields.r#try),
         version: fields.version.unwrap_or_default(),
         ..PublishingForm::default()
     };
-    if is_try {
-        let (Ok(hosts), Ok(related)) = (hosts, related) else {
-            return not_accepted(page(&visit, typed));
-        };
-        let rules = Publishing {
-            hosts,
-            related,
-            directory_variants,
-            ..visit.site.publishing.clone()
-        };
-        return match try_rules(&visit, &typed.tried.value, &rules).await? {
-            Ok(preview) => {
-                typed.preview = Some(preview);
-                html(&page(&visit, typed))
-            }
-            Err(why) => {
-                typed.tried.error = Some(why);
-                not_accepted(page(&visit, typed))
-            }
-        };
-    }
-    let (Ok(public_address), Ok(origin_path), Ok(hosts), Ok(related)) =
-        (address, origin_path, hosts, related)
-    else {
+    let (Ok(hosts), Ok(related)) = (hosts, related) else {
         return not_accepted(page(&visit, typed));
     };
-    let wanted = Publishing {
-        public_address,
-        origin_path,
-        hosts,
-        related,
-        directory_variants,
-    };
+    match fields.action {
+        Action::Try => {
+            let rules = Publishing {
+                hosts,
+                related,
+                directory_variants,
+                ..visit.site.publishing.clone()
+            };
+            try_out(&visit, typed, rules).await
+        }
+        Action::Save => {
+            let (Ok(public_address), Ok(origin_path)) = (address, origin_path) else {
+                return not_accepted(page(&visit, typed));
+            };
+            let rules = Publishing {
+                public_address,
+                origin_path,
+                hosts,
+                related,
+                directory_variants,
+            };
+            put_in_force(&visit, fields.version, &rules).await
+        }
+    }
+}
+
+async fn put_in_force(visit: &Visit, seen: Option<i32>, wanted: &Publishing) -> Result<Response> {
+    let state = &visit.state;
     let (store, site) = (&state.store, visit.site.id);
-    let saved = store.save_publishing(site, fields.version, &wanted).await?;
+    let saved = store.save_publishing(site, seen, wanted).await?;
     state.refresh_sites().await;
     if saved {
         let detail = words::changed(
             &words::publishing(&visit.site.publishing),
-            &words::publishing(&wanted),
+            &words::publishing(wanted),
         );
         let action = AuditAction::ChangedPublishing;
         visit.audit(action, Some(detail)).await;
@@ -136,47 +143,44 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
         // Somebody else was faster. What they saved is shown next to what was typed.
         let (now, version) = store.publishing(site).await?;
         let now = words::publishing(&now);
-        if now != words::publishing(&wanted) {
+        if now != words::publishing(wanted) {
             let typed = PublishingForm {
                 conflict: now,
-                ..publishing_form(&wanted, version)
+                ..publishing_form(wanted, version)
             };
-            return not_accepted(page(&visit, typed));
+            return not_accepted(page(visit, typed));
         }
     }
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 
-/// What a publish of these lines would purge under the rules, or why that is unknown.
-async fn try_rules(
-    visit: &Visit,
-    text: &str,
-    rules: &Publishing,
-) -> Result<Result<Preview, String>> {
-    let state = &visit.state;
+/// Shows what a publish of the lines to try would purge under the rules, or why that is unknown.
+async fn try_out(visit: &Visit, mut typed: PublishingForm, rules: Publishing) -> Result<Response> {
+    let (state, text) = (&visit.state, typed.tried.value.as_str());
     let request = PublishRequest {
         paths: lines(text).map(str::to_owned).collect(),
         ..PublishRequest::default()
     };
     if request.paths.is_empty() {
-        return Ok(Err(words::NOTHING_TO_TRY.into()));
+        typed.tried.error = Some(words::NOTHING_TO_TRY.into());
+        return not_accepted(page(visit, typed));
     }
-    let canonical = state.turns.compute(text.len() > LARGE_BYTES, {
-        let (rules, partition) = (rules.clone(), visit.site.partition);
-        move || canonicalize(&request, &rules, partition)
-    });
-    let canonical = match canonical.await {
+    let (is_large, partition) = (text.len() > LARGE_BYTES, visit.site.partition);
+    let compute = move || canonicalize(&request, &rules, partition);
+    let canonical = match state.turns.compute(is_large, compute).await {
         Ok(canonical) => canonical,
         Err(errors) => {
             let first = errors.into_iter().next();
-            return Ok(Err(first.map(|error| error.detail).unwrap_or_default()));
+            typed.tried.error = Some(first.map(|error| error.detail).unwrap_or_default());
+            return not_accepted(page(visit, typed));
         }
     };
-    let planned = dry_run(state, &visit.site, &Arc::new(canonical)).await?;
-    Ok(planned
-        .as_ref()
-        .map(|planned| preview(state, planned))
-        .ok_or_else(|| purge::NO_SETTINGS.to_owned()))
+    let Some(planned) = dry_run(state, &visit.site, &Arc::new(canonical)).await? else {
+        typed.tried.error = Some(purge::NO_SETTINGS.to_owned());
+        return not_accepted(page(visit, typed));
+    };
+    typed.preview = Some(preview(state, &planned));
+    html(&page(visit, typed))
 }
 
 /// The public address as typed; none: pages are not checked.

@@ -63,19 +63,16 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
         "" => Ok(None),
         text => number(text, u32::MAX).map(Some),
     };
-    let (fold_above, paths) = match (fold_above, paths) {
-        (Ok(fold_above), Ok(paths)) => (fold_above, paths),
-        (fold_above, paths) => {
-            let typed = SpendingForm {
-                policy,
-                fold_above: Field::typed(fields.fold_above, fold_above.err()),
-                monthly_limit: Field::typed(fields.monthly_limit, paths.err()),
-                past_limit: then,
-                version: fields.version.unwrap_or_default(),
-                conflict: Vec::new(),
-            };
-            return not_accepted(page(&visit, typed).await?);
-        }
+    let typed = SpendingForm {
+        policy,
+        fold_above: Field::read(fields.fold_above, &fold_above),
+        monthly_limit: Field::read(fields.monthly_limit, &paths),
+        past_limit: then,
+        version: fields.version.unwrap_or_default(),
+        conflict: Vec::new(),
+    };
+    let (Ok(fold_above), Ok(paths)) = (fold_above, paths) else {
+        return not_accepted(page(&visit, typed).await?);
     };
     let spending = Spending {
         policy,

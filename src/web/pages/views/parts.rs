@@ -119,6 +119,11 @@ impl Field {
         Self::typed(value, None)
     }
 
+    /// A field as it was typed, and as it was understood.
+    pub(crate) fn read<T>(value: impl Into<String>, read: &Result<T, String>) -> Self {
+        Self::typed(value, read.as_ref().err().cloned())
+    }
+
     /// A field as it was typed, and what is wrong with it.
     pub(crate) fn typed(value: impl Into<String>, error: Option<String>) -> Self {
         Self {
