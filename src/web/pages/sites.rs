@@ -1,6 +1,8 @@
 //! Creating, renaming and removing sites, which only users with a password may do. With a
 //! single site, only a link in its settings leads here.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -15,7 +17,7 @@ use crate::web::pages::layout::path_of;
 use crate::web::pages::once::{Button, Ending, OnceKey};
 use crate::web::pages::views::{ConfirmPage, Field, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage};
 use crate::web::pages::visit::{Visitor, html, not_accepted};
-use crate::web::pages::words::sites as words;
+use crate::web::pages::words::{Question, sites as words};
 use crate::web::state::AppState;
 
 #[derive(Deserialize)]
@@ -29,6 +31,14 @@ pub(crate) struct PageQuery {
 #[derive(Deserialize)]
 pub(crate) struct SitePath {
     name: SiteName,
+}
+
+impl SitePath {
+    /// The name, unless it is that of the default site, which keeps it and stays.
+    fn changeable(self) -> Result<SiteName> {
+        let is_default = self.name.as_str() == DEFAULT_SITE;
+        (!is_default).then_some(self.name).ok_or(Error::NotFound)
+    }
 }
 
 /// The name of a new site, or a site's new name.
@@ -60,6 +70,28 @@ impl FromRequestParts<AppState> for Manager {
         } else {
             Err(Error::Forbidden)
         }
+    }
+}
+
+impl Manager {
+    fn site(&self, name: &SiteName) -> Result<Arc<Site>> {
+        let site = self.0.state.directory.site(name.as_str());
+        site.ok_or(Error::NotFound)
+    }
+
+    fn ask(
+        &self,
+        question: Question,
+        path: String,
+        fields: Vec<(&'static str, String)>,
+    ) -> Result<Response> {
+        html(&ConfirmPage {
+            layout: self.0.layout(Nav::Sites),
+            question,
+            path: path.into(),
+            fields,
+            cancel: Some("/sites"),
+        })
     }
 }
 
@@ -108,16 +140,14 @@ pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result
 /// `POST /sites/{name}/rename`: asks first.
 pub(crate) async fn rename(
     manager: Manager,
-    Path(SitePath { name: old }): Path<SitePath>,
+    Path(path): Path<SitePath>,
     Form(new): Form<NewName>,
 ) -> Result<Response> {
     let state = &manager.0.state;
-    if old.as_str() == DEFAULT_SITE {
-        return Err(Error::NotFound);
-    }
+    let old = path.changeable()?;
     let refuse = |error: String| {
         // Beside the name that it has: not if it was removed meanwhile.
-        state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
+        manager.site(&old)?;
         let renamed = (old.as_str(), new.refused(error));
         not_accepted(page(&manager, None, Field::default(), Some(renamed)))
     };
@@ -127,20 +157,16 @@ pub(crate) async fn rename(
     };
     if old == name {
         // Somebody pressed the button without typing another name.
-        state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
+        manager.site(&old)?;
         return Ok(manager.0.see("/sites"));
     }
     if new.confirmed.is_none() {
-        let site = state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
+        let site = manager.site(&old)?;
         if state.directory.site(name.as_str()).is_none() {
             let last_used = state.store.last_use(site.id).await?;
-            return html(&ConfirmPage {
-                layout: manager.0.layout(Nav::Sites),
-                question: words::rename(&old, &name, last_used, state.clock.now()),
-                path: format!("/sites/{old}/rename").into(),
-                fields: vec![("name", name.to_string()), ("confirmed", "yes".into())],
-                cancel: Some("/sites"),
-            });
+            let question = words::rename(&old, &name, last_used, state.clock.now());
+            let fields = vec![("name", name.to_string()), ("confirmed", "yes".into())];
+            return manager.ask(question, format!("/sites/{old}/rename"), fields);
         }
     }
     let ending = ending(state, &old, name.as_str()).await;
@@ -158,22 +184,14 @@ pub(crate) async fn rename(
 /// `POST /sites/{name}/remove`: asks first, and says what will be lost.
 pub(crate) async fn remove(
     manager: Manager,
-    Path(SitePath { name }): Path<SitePath>,
+    Path(path): Path<SitePath>,
     button: Button,
 ) -> Result<Response> {
-    if name.as_str() == DEFAULT_SITE {
-        return Err(Error::NotFound);
-    }
-    let state = &manager.0.state;
+    let (state, name) = (&manager.0.state, path.changeable()?);
     if button.confirmed.is_none() {
-        state.directory.site(name.as_str()).ok_or(Error::NotFound)?;
-        return html(&ConfirmPage {
-            layout: manager.0.layout(Nav::Sites),
-            question: words::remove(&name),
-            path: format!("/sites/{name}/remove").into(),
-            fields: vec![("confirmed", "yes".into())],
-            cancel: Some("/sites"),
-        });
+        manager.site(&name)?;
+        let (question, path) = (words::remove(&name), format!("/sites/{name}/remove"));
+        return manager.ask(question, path, vec![("confirmed", "yes".into())]);
     }
     let ending = ending(state, &name, "").await;
     match sites::remove(&state.store, &state.clock, &name).await {

@@ -202,12 +202,17 @@ pub(crate) fn html(page: &impl Template) -> Result<Response> {
     Ok(Html(page.render()?).into_response())
 }
 
-/// A page that shows the form as it was typed and what is wrong with it. It does not reload itself,
-/// which would throw that away.
-pub(crate) fn not_accepted(mut page: impl FormPage) -> Result<Response> {
+/// A page that shows the form as it was typed and what is wrong with it.
+pub(crate) fn not_accepted(page: impl FormPage) -> Result<Response> {
+    refused(StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
+/// The same with another status. The page does not reload itself, which would throw away what was
+/// typed.
+pub(crate) fn refused(status: StatusCode, mut page: impl FormPage) -> Result<Response> {
     let layout = page.layout();
     (layout.mark, layout.pending) = (Some(MARK_ERROR), false);
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+    Ok((status, html(&page)?).into_response())
 }
 
 /// Redirects (303) to a page, below the prefix of `PUBLIC_URL`.

@@ -17,7 +17,7 @@ use crate::web::pages::auth::session;
 use crate::web::pages::auth::sign_in::{Verdict, admin, check, note, wait_words};
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{Nav, PasswordErrors, PasswordPage, SetUpPage};
-use crate::web::pages::visit::{Visitor, html, not_accepted, see};
+use crate::web::pages::visit::{Visitor, html, not_accepted, refused, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
@@ -160,9 +160,7 @@ pub(crate) async fn change(
                 current: Some(error),
                 ..PasswordErrors::default()
             };
-            let mut answer = not_accepted(change_page(&owner, errors))?;
-            *answer.status_mut() = status;
-            return Ok(answer);
+            return refused(status, change_page(&owner, errors));
         }
     };
     let from = owner.visitor.user.from;

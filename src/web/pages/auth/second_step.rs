@@ -16,7 +16,7 @@ use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
-use crate::web::pages::visit::{html, not_accepted};
+use crate::web::pages::visit::{html, refused};
 use crate::web::pages::words::account as words;
 
 #[derive(Deserialize)]
@@ -95,9 +95,7 @@ fn refuse(
     new: Option<&SecondStep>,
     (status, error): (StatusCode, String),
 ) -> Result<Response> {
-    let mut answer = not_accepted(page(owner, new, Some(error))?)?;
-    *answer.status_mut() = status;
-    Ok(answer)
+    refused(status, page(owner, new, Some(error))?)
 }
 
 fn page(owner: &Owner, new: Option<&SecondStep>, error: Option<String>) -> Result<SecondStepPage> {

@@ -15,7 +15,7 @@ use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::once::{Button, OnceKey};
 use crate::web::pages::views::{ConnectionPage, Section};
-use crate::web::pages::visit::{Visit, html, not_accepted};
+use crate::web::pages::visit::{Visit, html, not_accepted, refused};
 use crate::web::pages::words::settings as words;
 
 #[derive(Default, Deserialize)]
@@ -128,7 +128,7 @@ impl Sent {
         }
         let settings = match self.saved.parse(&form) {
             Ok(settings) => settings,
-            Err(errors) => return refused(visit, form, errors).await,
+            Err(errors) => return mistaken(visit, form, errors).await,
         };
         if !self.is_latest
             && let Some(latest) = self.saved.latest()
@@ -139,7 +139,7 @@ impl Sent {
         if !allow_credentials(visit, &settings).await? {
             let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
             let errors = FieldErrors::one(Field::DistributionId, problem);
-            return refused(visit, form, errors).await;
+            return mistaken(visit, form, errors).await;
         }
         Ok(Typed::Valid(form, settings))
     }
@@ -179,8 +179,8 @@ impl Sent {
             let mut page = typed_page(visit, form, FieldErrors::default()).await?;
             page.form.trouble = Some(words::too_many_tests(wait));
             let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
-            let answer = (StatusCode::TOO_MANY_REQUESTS, wait, not_accepted(page)?);
-            return Ok(answer.into_response());
+            let answer = refused(StatusCode::TOO_MANY_REQUESTS, page)?;
+            return Ok((wait, answer).into_response());
         }
         let running = test::begin(visit, &self.saved, settings);
         if asks_for_events(headers) {
@@ -249,7 +249,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     not_accepted(page)
 }
 
-async fn refused(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<Typed> {
+async fn mistaken(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<Typed> {
     let page = typed_page(visit, form, errors).await?;
     Ok(Typed::Refused(not_accepted(page)?))
 }
