@@ -58,18 +58,21 @@ impl Typed {
         typed
     }
 
+    /// Which line the item is on that a pointer such as `/tags/0` leads to.
+    fn line_of(&self, pointer: &str) -> Option<usize> {
+        let (lines, index) = match pointer.strip_prefix("/tags/") {
+            Some(index) => (&self.tags, index),
+            None => (&self.paths, pointer.strip_prefix("/paths/")?),
+        };
+        lines.get(index.parse::<usize>().ok()?).copied()
+    }
+
     fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.tags.is_empty()
     }
 
     fn line_error(&self, text: &str, error: ItemError) -> LineError {
-        let position = |pointer: &str, prefix: &str, lines: &[usize]| {
-            let index: usize = pointer.strip_prefix(prefix)?.parse().ok()?;
-            lines.get(index).copied()
-        };
-        let index = position(&error.pointer, "/paths/", &self.paths)
-            .or_else(|| position(&error.pointer, "/tags/", &self.tags))
-            .unwrap_or_default();
+        let index = self.line_of(&error.pointer).unwrap_or_default();
         let line = text.lines().nth(index).unwrap_or_default();
         LineError {
             line: index + 1,

@@ -119,11 +119,10 @@ fn read(state: &AppState, headers: &HeaderMap, ticket: &Ticket) -> Result<(Sessi
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
     let (session, claims) =
         accept(secret, &ticket.token, state.clock.now()).map_err(Error::TicketRefused)?;
-    let framed = !state.access.embed_origins.is_empty() && session::is_frame(headers);
     let theme = ticket.theme.as_deref().map(str::parse).transpose();
     let theme = theme.map_err(|_| Error::BadRequest("`theme` is `dark` or `light`".to_owned()))?;
     let session = Session {
-        framed,
+        framed: session::is_framed(state, headers),
         theme,
         ..session
     };

@@ -111,25 +111,32 @@ impl FromRequestParts<AppState> for Owner {
     }
 }
 
+/// What came of a password that was given once more.
+pub(super) enum Proved {
+    /// It is the password with this hash.
+    Yes(String),
+    /// What to answer instead, and with which status.
+    No(StatusCode, String),
+}
+
 impl Owner {
     /// Checks the password again, and with `code` the second step, so that a session that was left
-    /// open is not enough to change how one signs in. Returns the password's hash, or what to
-    /// answer instead, which is `wrong` for a wrong password.
+    /// open is not enough to change how one signs in. `wrong` is said of a wrong password.
     pub(super) async fn prove(
         &self,
         password: SecretString,
         code: Option<&SecretString>,
         wrong: &str,
-    ) -> Result<Result<String, (StatusCode, String)>> {
+    ) -> Result<Proved> {
         let (state, client) = (&self.visitor.state, SignInClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
-            Verdict::Right(hash) => Ok(hash),
+            Verdict::Right(hash) => Proved::Yes(hash),
             Verdict::Wrong => {
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await?;
-                Err((StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned()))
+                Proved::No(StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned())
             }
-            Verdict::Wait(wait) => Err((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
+            Verdict::Wait(wait) => Proved::No(StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
         })
     }
 }
@@ -154,8 +161,8 @@ pub(crate) async fn change(
         .prove(fields.current_password, None, words::NOT_CURRENT)
         .await?;
     let current = match proved {
-        Ok(hash) => hash,
-        Err((status, error)) => {
+        Proved::Yes(hash) => hash,
+        Proved::No(status, error) => {
             let errors = PasswordErrors {
                 current: Some(error),
                 ..PasswordErrors::default()

@@ -1,7 +1,6 @@
 //! The optional second step of signing in: a code from an authenticator app. Whoever knows the
 //! password turns it on and off.
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,13 +9,13 @@ use qrcode::render::svg;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::password::Owner;
+use super::password::{Owner, Proved};
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
-use crate::web::pages::visit::{html, refused};
+use crate::web::pages::visit::{html, not_accepted, refused};
 use crate::web::pages::words::account as words;
 
 #[derive(Deserialize)]
@@ -49,18 +48,17 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
         .map_err(|problem| Error::BadRequest(problem.to_string()))?;
     let used = step.check(fields.code.expose_secret(), state.clock.now());
     let Some(used) = used else {
-        let error = (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            words::WRONG_CODE.to_owned(),
-        );
-        return refuse(&owner, Some(&step), error);
+        let error = words::WRONG_CODE.to_owned();
+        return not_accepted(page(&owner, Some(&step), Some(error))?);
     };
     let proved = owner
         .prove(fields.current_password, None, words::NOT_BOTH)
         .await?;
     let password = match proved {
-        Ok(hash) => hash,
-        Err(error) => return refuse(&owner, Some(&step), error),
+        Proved::Yes(hash) => hash,
+        Proved::No(status, error) => {
+            return refused(status, page(&owner, Some(&step), Some(error))?);
+        }
     };
     let (store, secret) = (&state.store, step.secret());
     let is_new = store.set_second_step(Some(&secret), Some(used), &password);
@@ -79,8 +77,10 @@ pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result
         .prove(fields.current_password, code, words::NOT_BOTH)
         .await?;
     let password = match proved {
-        Ok(hash) => hash,
-        Err(error) => return refuse(&owner, None, error),
+        Proved::Yes(hash) => hash,
+        Proved::No(status, error) => {
+            return refused(status, page(&owner, None, Some(error))?);
+        }
     };
     let store = &owner.visitor.state.store;
     if store.set_second_step(None, None, &password).await? {
@@ -88,14 +88,6 @@ pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result
         owner.visitor.audit(action, None, None).await?;
     }
     Ok(owner.visitor.see("/password/second-step"))
-}
-
-fn refuse(
-    owner: &Owner,
-    new: Option<&SecondStep>,
-    (status, error): (StatusCode, String),
-) -> Result<Response> {
-    refused(status, page(owner, new, Some(error))?)
 }
 
 fn page(owner: &Owner, new: Option<&SecondStep>, error: Option<String>) -> Result<SecondStepPage> {

@@ -65,7 +65,7 @@ pub(crate) async fn signed_in(
     };
     let user = words::somebody_of_skycms(role);
     let session = Session {
-        framed: !state.access.embed_origins.is_empty() && is_frame(headers),
+        framed: is_framed(state, headers),
         ..Session::of(user, role, Source::SkyCms)
     };
     Ok(Some(found(session, None)))
@@ -190,18 +190,24 @@ pub(crate) fn asks_for_events(headers: &HeaderMap) -> bool {
         .is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/event-stream"))
 }
 
+/// Whether the session is one of a frame, where frames are allowed.
+pub(crate) fn is_framed(state: &AppState, headers: &HeaderMap) -> bool {
+    !state.access.embed_origins.is_empty() && is_frame(headers)
+}
+
 /// Whether the browser says that the page will be in a frame.
-pub(crate) fn is_frame(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-dest")
-        .is_some_and(|dest| dest == "iframe" || dest == "frame")
+fn is_frame(headers: &HeaderMap) -> bool {
+    is_for(headers, "iframe") || is_for(headers, "frame")
 }
 
 /// Whether the browser says that the page will be in a tab of its own.
 fn is_tab(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-dest")
-        .is_some_and(|dest| dest == "document")
+    is_for(headers, "document")
+}
+
+fn is_for(headers: &HeaderMap, place: &str) -> bool {
+    let said = headers.get("sec-fetch-dest");
+    said.is_some_and(|said| said == place)
 }
 
 /// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.

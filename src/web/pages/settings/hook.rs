@@ -37,7 +37,9 @@ pub(crate) async fn send_test(visit: Visit, button: Button) -> Result<Response> 
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let form = button.once.form(&visit.state, &["test publish", &visit.site.name]);
+    let form = button
+        .once
+        .form(&visit.state, &["test publish", &visit.site.name]);
     let key = Some(IdempotencyKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;

@@ -82,7 +82,9 @@ pub(crate) async fn revoke_token(visit: Visit, Id { id }: Id, button: Button) ->
 pub(crate) async fn create_secret(visit: Visit, button: Button) -> Result<Response> {
     let state = &visit.state;
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
-    let form = button.once.form(state, &["secret", visit.site.name.as_str()]);
+    let form = button
+        .once
+        .form(state, &["secret", visit.site.name.as_str()]);
     let (shown, now) = (ShownTo::Form(&form), state.clock.now());
     let added = state
         .store
