@@ -54,14 +54,12 @@ async fn day(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Arc<D
 
 /// What is believed about the quotas of the site's distribution, if it has one.
 async fn quotas(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Option<Quotas>> {
-    let distribution = site.distribution_id.as_deref();
-    match distribution.and_then(|id| id.parse::<DistributionId>().ok()) {
-        Some(distribution) => Ok(state
-            .store
-            .quotas(&distribution, &state.limits, now)
-            .await?),
-        None => Ok(None),
-    }
+    let id = site.distribution_id.as_deref();
+    let Some(distribution) = id.and_then(|id| id.parse::<DistributionId>().ok()) else {
+        return Ok(None);
+    };
+    let (store, limits) = (&state.store, &state.limits);
+    Ok(store.quotas(&distribution, limits, now).await?)
 }
 
 /// What is on its way, and why it is held, if it is.

@@ -20,10 +20,9 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::http::hasher::Whose;
 use crate::web::pages::auth::session;
-use crate::web::pages::views::{Layout, SignInPage};
-use crate::web::pages::visit::{Visitor, html, see};
+use crate::web::pages::views::SignInPage;
+use crate::web::pages::visit::{Visitor, html, refused, see};
 use crate::web::pages::words::account as words;
-use crate::web::pages::words::errors::MARK_ERROR;
 use crate::web::state::AppState;
 
 /// The longest path that the sign-in leads to.
@@ -78,47 +77,43 @@ pub(crate) async fn submit(
 ) -> Result<Response> {
     let device = session::known_device(&state, &headers).await?;
     let client = device.map_or(SignInClient::Stranger(from), SignInClient::Device);
-    let username = fields.username.trim().to_owned();
-    let next = fields.next.filter(|next| is_local_path(next));
-    let page = sign_in_page(&state).await?;
-    let (password, code) = (fields.password, Some(&fields.code));
-    let verdict = check(&state, client, &username, password, code).await?;
-    let (status, error, wait) = match verdict {
+    let typed = SignInPage {
+        username: fields.username.trim().to_owned(),
+        next: fields.next.filter(|next| is_local_path(next)),
+        kept: fields.kept,
+        ..sign_in_page(&state).await?
+    };
+    let (username, code) = (typed.username.as_str(), Some(&fields.code));
+    match check(&state, client, username, fields.password, code).await? {
         Verdict::Right(hash) => {
             note(&state, from, AuditAction::SignedIn).await?;
-            let response = match fields.kept {
+            let response = match typed.kept {
                 Some(kept) => kept::ask_to_go_on(&state, kept)?,
-                None => see(&state, next.as_deref().unwrap_or("/activity")),
+                None => see(&state, typed.next.as_deref().unwrap_or("/activity")),
             };
-            return session::begin(&state, &headers, from, &admin(), Some(&hash), response).await;
+            session::begin(&state, &headers, from, &admin(), Some(&hash), response).await
         }
         Verdict::Wrong => {
             let action = AuditAction::FailedToSignIn;
             record(&state, words::SOMEBODY, None, from, action).await?;
-            let wrong = match page.asks_for_code {
+            let wrong = match typed.asks_for_code {
                 true => words::WRONG_WITH_CODE,
                 false => words::WRONG,
             };
-            (StatusCode::UNAUTHORIZED, wrong.to_owned(), None)
+            refuse(StatusCode::UNAUTHORIZED, typed, wrong.to_owned())
         }
         Verdict::Wait(wait) => {
             let (told, seconds) = wait_words(wait);
-            (StatusCode::TOO_MANY_REQUESTS, told, Some(seconds))
+            let answer = refuse(StatusCode::TOO_MANY_REQUESTS, typed, told)?;
+            let wait = [(header::RETRY_AFTER, HeaderValue::from(seconds))];
+            Ok((wait, answer).into_response())
         }
-    };
-    let page = html(&SignInPage {
-        layout: Layout {
-            mark: Some(MARK_ERROR),
-            ..page.layout
-        },
-        username,
-        error: Some(error),
-        next,
-        kept: fields.kept,
-        ..page
-    })?;
-    let wait = wait.map(|seconds| [(header::RETRY_AFTER, HeaderValue::from(seconds))]);
-    Ok((status, wait, page).into_response())
+    }
+}
+
+fn refuse(status: StatusCode, typed: SignInPage, why: String) -> Result<Response> {
+    let error = Some(why);
+    refused(status, SignInPage { error, ..typed })
 }
 
 /// `POST /sign-out`.

@@ -76,6 +76,7 @@ form_pages!(
     PurgePage,
     SecondStepPage,
     SetUpPage,
+    SignInPage,
     SitesPage,
     SpendingPage,
 );
