@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use serde::Deserialize;
+use strum::IntoStaticStr;
 use time::Duration;
 
 use crate::domain::{AuditAction, Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
@@ -27,11 +28,25 @@ const DOUBLE_CLICK: Duration = Duration::minutes(1);
 #[serde(default)]
 pub(crate) struct Fields {
     items: String,
-    action: String,
+    action: Action,
     confirmed: Option<String>,
     /// “Cancel”: the question is not answered.
     cancel: Option<String>,
     once: OnceKey,
+}
+
+/// What a button of the form asks for.
+#[derive(Clone, Copy, Default, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+enum Action {
+    /// To show what would be sent.
+    Preview,
+    /// To purge the whole site, whatever was typed.
+    Everything,
+    #[default]
+    #[serde(other)]
+    Purge,
 }
 
 /// What was typed, one item per line, and which line each item is on.
@@ -102,15 +117,15 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
     let state = &visit.state;
     if fields.cancel.is_some() {
         return html(&PurgePage {
-            cancelled: Some(fields.action),
+            cancelled: Some(fields.action.into_str()),
             ..blank(&visit, &fields.items)
         });
     }
-    let text = match fields.action.as_str() {
-        "everything" => Item::everything().to_string(),
-        _ => fields.items.clone(),
+    let text = match fields.action {
+        Action::Everything => Item::everything().to_string(),
+        Action::Preview | Action::Purge => fields.items.clone(),
     };
-    let is_preview = fields.action == "preview";
+    let is_preview = matches!(fields.action, Action::Preview);
     let typed = Typed::read(&text);
     if visit.site.distribution_id.is_none() || (typed.is_empty() && is_preview) {
         return html(&blank(&visit, &text));
@@ -140,8 +155,17 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
         return html(&confirm_everything(&visit, fields));
     }
-    let now = state.clock.now();
-    let form = fields.once.form(state, &["purge", &text]);
+    purge(&visit, &text, canonical, &fields.once).await
+}
+
+async fn purge(
+    visit: &Visit,
+    text: &str,
+    canonical: Canonical,
+    once: &OnceKey,
+) -> Result<Response> {
+    let (state, now) = (&visit.state, visit.state.clock.now());
+    let form = once.form(state, &["purge", text]);
     let key = Some(IdempotencyKey::of_form(&form));
     let Canonical { items, widened, .. } = canonical;
     let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
@@ -150,7 +174,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
         (id, repeated) = visit.publish(items, widened, None).await?;
     }
     if repeated.is_none() {
-        let detail = words::purged(&text);
+        let detail = words::purged(text);
         visit.audit(AuditAction::Purged, Some(detail)).await;
     }
     Ok(visit.see(&format!("/activity/{id}")))
@@ -182,7 +206,7 @@ fn confirm_everything(visit: &Visit, typed: Fields) -> ConfirmPage {
         question: words::EVERYTHING,
         path: visit.path("/purge").into(),
         fields: vec![
-            ("action", typed.action),
+            ("action", typed.action.into_str().to_owned()),
             ("confirmed", "yes".into()),
             ("items", typed.items),
             ("once", visit.state.clock.id().to_string()),

@@ -19,7 +19,7 @@ pub struct PurgePage {
     /// Why nothing can be purged: “The site has no CDN settings yet”.
     pub blocked: Option<&'static str>,
     /// What was not done after all: its button has the focus again.
-    pub cancelled: Option<String>,
+    pub cancelled: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
