@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::connection_page::{Saved, page};
+use super::connection_page::{Saved, page, typed_page};
 use super::section::{ask, confirmed};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
@@ -47,7 +47,7 @@ enum Action {
 
 /// `GET /settings/cdn`.
 pub(crate) async fn show(visit: Visit) -> Result<Response> {
-    html(&page(&visit, None).await?)
+    html(&page(&visit).await?)
 }
 
 /// `POST /settings/cdn`.
@@ -66,11 +66,11 @@ pub(crate) async fn save(
     match fields.action {
         Action::UseDraft => sent.use_draft().await,
         Action::Save => match sent.read(fields).await? {
-            Typed::Valid(form, settings) => sent.save(form, &settings).await,
+            Typed::Valid(form, settings) => sent.save(&form, &settings).await,
             Typed::Refused(answer) => Ok(answer),
         },
         Action::SaveAndTest => match sent.read(fields).await? {
-            Typed::Valid(form, settings) => sent.test(&headers, form, settings).await,
+            Typed::Valid(form, settings) => sent.test(&headers, &form, settings).await,
             Typed::Refused(answer) => Ok(answer),
         },
     }
@@ -103,7 +103,7 @@ impl Sent {
         }
         let settings = &draft.settings;
         if !allow_credentials(visit, settings).await? {
-            let mut page = page(visit, None).await?;
+            let mut page = page(visit).await?;
             let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
             page.form.distribution_id.error = Some(problem);
             return not_accepted(page);
@@ -128,24 +128,24 @@ impl Sent {
         }
         let settings = match self.saved.parse(&form) {
             Ok(settings) => settings,
-            Err(errors) => return mistaken(visit, form, errors).await,
+            Err(errors) => return mistaken(visit, &form, &errors).await,
         };
         if !self.is_latest
             && let Some(latest) = self.saved.latest()
             && words::connection(&latest.settings) != words::connection(&settings)
         {
-            return Ok(Typed::Refused(overtaken(visit, Some(form)).await?));
+            return Ok(Typed::Refused(overtaken(visit, Some(&form)).await?));
         }
         if !allow_credentials(visit, &settings).await? {
             let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
             let errors = FieldErrors::one(Field::DistributionId, problem);
-            return mistaken(visit, form, errors).await;
+            return mistaken(visit, &form, &errors).await;
         }
         Ok(Typed::Valid(form, settings))
     }
 
     /// Asks first if they are those that failed their test.
-    async fn save(&self, form: SettingsForm, settings: &Settings) -> Result<Response> {
+    async fn save(&self, form: &SettingsForm, settings: &Settings) -> Result<Response> {
         let (visit, draft) = (&self.visit, self.saved.draft());
         if draft.is_some_and(|draft| draft.has_failed() && draft.settings == *settings) {
             let path = "/settings/cdn";
@@ -169,14 +169,14 @@ impl Sent {
     async fn test(
         &self,
         headers: &HeaderMap,
-        form: SettingsForm,
+        form: &SettingsForm,
         settings: Settings,
     ) -> Result<Response> {
         let (visit, state, site) = (&self.visit, &self.visit.state, self.visit.site.id);
         let now = state.clock.now();
         if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
             let wait = (next - now).whole_seconds().max(0) + 1;
-            let mut page = typed_page(visit, form, FieldErrors::default()).await?;
+            let mut page = kept_page(visit, form, &FieldErrors::default()).await?;
             page.form.trouble = Some(words::too_many_tests(wait));
             let wait = [(header::RETRY_AFTER, HeaderValue::from(wait))];
             let answer = refused(StatusCode::TOO_MANY_REQUESTS, page)?;
@@ -196,7 +196,7 @@ impl Sent {
     async fn put_in_force(
         &self,
         settings: &Settings,
-        form: Option<SettingsForm>,
+        form: Option<&SettingsForm>,
     ) -> Result<Response> {
         let (visit, seen) = (&self.visit, Some(self.saved.version()));
         let (store, now) = (&visit.state.store, visit.state.clock.now());
@@ -235,13 +235,13 @@ async fn allow_credentials(visit: &Visit, settings: &Settings) -> Result<bool> {
 }
 
 /// Somebody else was faster: what they saved is shown, next to what was typed, if anything was.
-async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response> {
+async fn overtaken(visit: &Visit, form: Option<&SettingsForm>) -> Result<Response> {
     let Some(form) = form else {
-        let mut page = page(visit, None).await?;
+        let mut page = page(visit).await?;
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
         return not_accepted(page);
     };
-    let mut page = typed_page(visit, form, FieldErrors::default()).await?;
+    let mut page = kept_page(visit, form, &FieldErrors::default()).await?;
     // Read after the version that the form restates: nothing newer is replaced unseen.
     if let Some(latest) = Saved::read(visit).await?.latest() {
         page.form.conflict = words::connection(&latest.settings);
@@ -249,40 +249,29 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     not_accepted(page)
 }
 
-async fn mistaken(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<Typed> {
-    let page = typed_page(visit, form, errors).await?;
+async fn mistaken(visit: &Visit, form: &SettingsForm, errors: &FieldErrors) -> Result<Typed> {
+    let page = kept_page(visit, form, errors).await?;
     Ok(Typed::Refused(not_accepted(page)?))
 }
 
-/// The page with the form as it was typed, and what is wrong with it.
-async fn typed_page(
-    visit: &Visit,
-    form: SettingsForm,
-    errors: FieldErrors,
-) -> Result<ConnectionPage> {
-    let kept = keep_secret(visit, &form, &errors).await?;
-    let mut page = page(visit, Some((form, errors))).await?;
-    page.form.kept_secret = kept;
-    Ok(page)
-}
-
-/// If another field has a mistake, keeps the secret that was typed for some minutes, and returns
-/// what stands for it.
-async fn keep_secret(
+/// The page with the form as it was typed. Unless the secret is what is wrong with it, it is kept
+/// for some minutes, and the page has what stands for it.
+async fn kept_page(
     visit: &Visit,
     form: &SettingsForm,
     errors: &FieldErrors,
-) -> Result<Option<String>> {
+) -> Result<ConnectionPage> {
+    let mut page = typed_page(visit, form, errors).await?;
     let secret = &form.secret_access_key;
     let is_wrong = errors.message(Field::SecretAccessKey).is_some();
-    if form.aws_default || is_wrong || secret.expose_secret().trim().is_empty() {
-        return Ok(None);
+    if !form.aws_default && !is_wrong && !secret.expose_secret().trim().is_empty() {
+        let state = &visit.state;
+        let key = OnceKey::fresh(&state.clock);
+        let (kept, now) = (key.form(state, &keeper(visit)), state.clock.now());
+        state.store.keep_typed(&kept, secret, now).await?;
+        page.form.kept_secret = Some(key.into_string());
     }
-    let state = &visit.state;
-    let key = OnceKey::fresh(&state.clock);
-    let (form, now) = (key.form(state, &keeper(visit)), state.clock.now());
-    state.store.keep_typed(&form, secret, now).await?;
-    Ok(Some(key.into_string()))
+    Ok(page)
 }
 
 /// Only the user who typed the secret can use it, and only for that site.

@@ -50,15 +50,11 @@ impl Saved {
     }
 }
 
-pub(super) async fn page(
-    visit: &Visit,
-    typed: Option<(SettingsForm, FieldErrors)>,
-) -> Result<ConnectionPage> {
+pub(super) async fn page(visit: &Visit) -> Result<ConnectionPage> {
     let (store, site) = (&visit.state.store, &visit.site);
     let saved = Saved::read(visit).await?;
     let (active, draft, latest) = (saved.active(), saved.draft(), saved.latest());
-    // No help to somebody who has to correct the form.
-    let test = latest.filter(|_| typed.is_none()).and_then(test_result);
+    let test = latest.and_then(test_result);
     let mut layout = layout(visit, Section::Connection);
     let has_failed = draft.is_some_and(SavedSettings::has_failed);
     layout.mark = has_failed.then_some(MARK_FAILED);
@@ -68,21 +64,44 @@ pub(super) async fn page(
         layout.banner = None;
     }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
-    let mut form = match typed {
-        Some((form, errors)) => typed_form(&form, &errors, latest.is_some()),
-        None => stored_form(latest.map(|s| &s.settings)),
-    };
-    form.version = saved.version().to_string();
     Ok(ConnectionPage {
         connection: connection(visit, active).await?,
         last_purge: store.last_completed(site.id).await?,
         policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
         active: active.map(shown_settings),
         draft: draft.map(shown_settings),
-        form,
+        form: views::ConnectionForm {
+            version: saved.version().to_string(),
+            ..stored_form(latest.map(|s| &s.settings))
+        },
         test,
         layout,
     })
+}
+
+/// The same with the form as it was typed, and what is wrong with it.
+pub(super) async fn typed_page(
+    visit: &Visit,
+    form: &SettingsForm,
+    errors: &FieldErrors,
+) -> Result<ConnectionPage> {
+    let field = |field: Field| {
+        views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
+    };
+    let mut page = page(visit).await?;
+    page.form = views::ConnectionForm {
+        distribution_id: field(Field::DistributionId),
+        aws_default: form.aws_default,
+        access_key_id: field(Field::AccessKeyId),
+        secret_stored: page.active.is_some() || page.draft.is_some(),
+        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
+        version: page.form.version,
+        region: field(Field::Region),
+        ..views::ConnectionForm::default()
+    };
+    // No help to somebody who has to correct the form.
+    page.test = None;
+    Ok(page)
 }
 
 async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Connection> {
@@ -128,25 +147,6 @@ fn stored_form(settings: Option<&Settings>) -> views::ConnectionForm {
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
-        ..views::ConnectionForm::default()
-    }
-}
-
-fn typed_form(
-    form: &SettingsForm,
-    errors: &FieldErrors,
-    secret_stored: bool,
-) -> views::ConnectionForm {
-    let field = |field: Field| {
-        views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
-    };
-    views::ConnectionForm {
-        distribution_id: field(Field::DistributionId),
-        aws_default: form.aws_default,
-        access_key_id: field(Field::AccessKeyId),
-        secret_stored,
-        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
-        region: field(Field::Region),
         ..views::ConnectionForm::default()
     }
 }
