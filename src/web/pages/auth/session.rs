@@ -248,18 +248,12 @@ pub(crate) async fn begin(
     }
     if session.source == Source::Password {
         let known = known_device(state, headers).await?;
-        let (token, device) = match known.zip(sent(state, headers, DEVICE)) {
-            Some((device, token)) => (token, device),
-            None => {
-                let token = state.clock.token();
-                let device = hash(&token);
-                (token, device)
-            }
-        };
+        let token = known.and_then(|_| sent(state, headers, DEVICE));
+        let token = token.unwrap_or_else(|| state.clock.token());
+        let (device, now) = (hash(&token), state.clock.now());
         // Counted from now, also where the browser has it already.
         let a_year = time::Duration::days(365);
         set(state, &mut response, DEVICE, token, a_year);
-        let now = state.clock.now();
         state.store.remember_device(&device, now).await?;
     }
     Ok(response)
