@@ -458,6 +458,34 @@ async fn a_form_that_is_opened_again_later_sends_another_test() {
     assert_eq!(events(&receiver), ["test", "test"]);
 }
 
+/// The endpoint has been repaired, and somebody tries it at once.
+#[tokio::test]
+async fn a_test_waits_for_no_earlier_one_that_was_refused() {
+    let (service, receiver, endpoint) = service().await;
+    let test = async |form: &str| {
+        let (store, now) = (&service.state.store, service.state.clock.now());
+        let form = hash(form);
+        let sent = store.send_test(service.site(), endpoint, &form, now);
+        assert_eq!(sent.await.unwrap(), Some(true));
+        notify(&service).await;
+    };
+    receiver.be(Mood::Answers(500));
+    test("first").await;
+    for pause in [5, 30, 120, 600] {
+        service.advance(Duration::seconds(pause));
+        notify(&service).await;
+    }
+    let refused = receiver.take();
+    assert_eq!(refused.len(), 5);
+    receiver.be(Mood::Answers(204));
+    test("second").await;
+    let taken = receiver.take();
+    let ids: Vec<_> = taken.iter().map(|it| it.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 2, "the first comes again once it works");
+    assert_ne!(ids[0], refused[0].header("webhook-id"));
+    assert_eq!(ids[1], refused[0].header("webhook-id"));
+}
+
 #[tokio::test]
 async fn a_private_address_is_not_called() {
     let service = Stepped::start().await;
