@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::support::{
-    DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, Stepped, endpoint,
-    eventually, unavailable,
+    Browser, DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, SECRETS,
+    Stepped, endpoint, eventually, unavailable,
 };
 
 async fn service() -> (Stepped, Receiver, Uuid) {
@@ -303,6 +303,40 @@ async fn who_is_gone_or_busy_is_left_alone() {
     notify(&service).await;
     assert_eq!(receiver.take().len(), 1);
     assert!(only(&service).await.off_at.is_some());
+}
+
+#[tokio::test]
+async fn what_was_given_up_unsent_can_be_sent_again() {
+    let service = Stepped::start_with(&[PRIVATE, SECRETS].concat()).await;
+    let receiver = Receiver::start().await;
+    let endpoint = add(&service, &receiver.url, EndpointKind::Standard).await;
+    let (store, site) = (&service.state.store, service.site());
+    completed(&service, "/about").await;
+    let now = service.state.clock.now();
+    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
+    assert_eq!(sent.unwrap(), Some(true));
+    receiver.be(Mood::Answers(410));
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["publish.completed"], "and then no more");
+
+    receiver.be(Mood::Answers(200));
+    store.switch_on_endpoint(site, endpoint, now).await.unwrap();
+    notify(&service).await;
+    assert_eq!(receiver.take().len(), 0, "not by itself");
+    let given_up = store.deliveries(site).await.unwrap();
+    assert_eq!(given_up.len(), 2);
+    let mut admin = Browser::signed_in(&service.api.base).await;
+    let page = admin.get("/settings/cdn/notifications").await.body;
+    for delivery in given_up {
+        assert_eq!(delivery.state, DeliveryState::GivenUp);
+        let button = format!("/settings/cdn/deliveries/{}/again", delivery.id);
+        assert!(page.contains(&button), "{page}");
+        let form = hash(&button);
+        let again = store.send_again(site, delivery.id, &form, now).await;
+        assert_eq!(again.unwrap(), Some(true));
+    }
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["publish.completed", "test"]);
 }
 
 #[tokio::test]

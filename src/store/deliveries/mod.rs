@@ -261,8 +261,8 @@ impl Store {
     }
 
     /// Queues a message again, as it was and under the same `webhook-id`, once for each form.
-    /// Returns whether this is the first time; `None` if no such message has been sent, or its
-    /// endpoint is switched off.
+    /// Returns whether this is the first time; `None` if no such message has been sent or given up,
+    /// or its endpoint is switched off.
     pub async fn send_again(
         &self,
         site: SiteId,
@@ -279,7 +279,8 @@ impl Store {
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
                  AND id = (SELECT endpoint_id FROM delivery WHERE id = $2) RETURNING id)
              UPDATE delivery SET state = 'waiting', attempts = 0, next_at = $3, ended_at = NULL
-             FROM target WHERE delivery.id = $2 AND endpoint_id = target.id AND body IS NOT NULL",
+             FROM target WHERE delivery.id = $2 AND endpoint_id = target.id
+               AND (body IS NOT NULL OR state = 'given_up')",
             site.0,
             delivery,
             now,

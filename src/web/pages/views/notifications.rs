@@ -9,7 +9,7 @@ use super::{
     settings::Revealed,
 };
 use crate::domain::notification::{EndpointKind, Event};
-use crate::store::{DeliveryView, EndpointView};
+use crate::store::{DeliveryState, DeliveryView, EndpointView};
 use crate::web::pages::words::notifications as words;
 
 /// Where a site's notifications go, and what was sent there.
@@ -56,9 +56,11 @@ impl NotificationsPage {
             .finish()
     }
 
+    /// What was given up may never have been tried: it waited when its endpoint was switched off.
     fn is_repeatable(&self, delivery: &DeliveryView) -> bool {
+        let has_had_its_turn = delivery.body.is_some() || delivery.state == DeliveryState::GivenUp;
         let endpoint = self.endpoint_of(delivery);
-        delivery.body.is_some() && endpoint.is_some_and(|endpoint| endpoint.off_at.is_none())
+        has_had_its_turn && endpoint.is_some_and(|endpoint| endpoint.off_at.is_none())
     }
 }
 

@@ -46,9 +46,10 @@ pub fn done(what: &str) -> Option<Look> {
         "sent-again" => {
             NOTE.means("It is on its way again. The result will be under “Deliveries”.")
         }
-        "switched-on" => {
-            DONE.means("Switched on. What was missed is not sent automatically: use “Send again”.")
-        }
+        "switched-on" => DONE.means(
+            "Switched on. What happened while it was off is not sent; what was given up can be \
+             sent again below.",
+        ),
         "endpoint-removed" => {
             NOTE.means("The endpoint was removed, along with everything waiting for it.")
         }
