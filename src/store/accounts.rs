@@ -2,6 +2,7 @@
 //! have signed in to it.
 
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::hash::TokenHash;
@@ -31,17 +32,24 @@ impl Store {
         )
     }
 
-    /// Sets the admin's password if there is none yet. Returns whether it did.
+    /// Sets the admin's password if there is none yet. Links that were made before no longer set
+    /// it. Returns whether it did.
     pub async fn set_first_password(&self, hash: &str, now: OffsetDateTime) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        end_links(&mut tx).await?;
         let done = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             ADMIN,
             hash,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Sets the admin's password and ends the admin's sessions, if the proof still holds: a link is
@@ -122,10 +130,7 @@ impl Store {
         let seal = |secret| self.seal(SecretOf::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
         let mut tx = self.begin().await?;
-        // Before the account, as where a link is used: of the two, one waits for the other here.
-        sqlx::query!("DELETE FROM set_up_link")
-            .execute(&mut *tx)
-            .await?;
+        end_links(&mut tx).await?;
         let done = sqlx::query!(
             "UPDATE account SET second_step = $2, code_used = $3
              WHERE name = $1 AND password_hash = $4 AND (second_step IS NULL) <> ($2::bytea IS NULL)",
@@ -201,4 +206,13 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Ends all links that set the password. Before the account is changed, as where a link is used: of
+/// the two, one waits for the other here.
+async fn end_links(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("DELETE FROM set_up_link")
+        .execute(connection)
+        .await?;
+    Ok(())
 }

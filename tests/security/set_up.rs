@@ -3,7 +3,7 @@
 use skycms_cdn::store::{PasswordProof, hash};
 use time::Duration;
 
-use crate::support::{LOG, Service};
+use crate::support::{LOG, PASSWORD, Service};
 
 const NEW: &str = "nine blue kites over sand";
 
@@ -75,6 +75,18 @@ async fn the_link_ends_after_an_hour() {
     );
     let empty = service.browser().sign_in("").await;
     assert_eq!(empty.status, 401, "no password is not an empty one");
+}
+
+/// The first start logged a link, and the operator chose `ADMIN_PASSWORD` instead.
+#[tokio::test]
+async fn the_link_ends_when_the_environment_sets_the_password() {
+    let service = Service::start_with(&[("ADMIN_PASSWORD", "")]).await;
+    let link = logged_link(&service);
+    let service = Service::start_on(service.database, &[]).await;
+    let mut reader = service.browser();
+    assert_eq!(reader.get(&link).await.status, 410);
+    assert_eq!(reader.post(&link, &fields(NEW)).await.status, 410);
+    assert_eq!(reader.sign_in(PASSWORD).await.status, 303);
 }
 
 /// Whoever has lost their password may have lost their browser to somebody else.
