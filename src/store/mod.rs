@@ -102,7 +102,7 @@ pub use refused::{PublishApi, RefusedCall, RefusedCalls};
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
-pub use sessions::{Beginning, ListedSession, Session, Theme};
+pub use sessions::{Beginning, ListedSession, PasswordShown, Session, Theme};
 pub use settings::{SavedSettings, SettingsVersion, Slot, TestRun};
 pub use sign_in_attempts::SignInClient;
 pub use site_id::SiteId;

@@ -71,6 +71,14 @@ pub struct Beginning {
     pub at: OffsetDateTime,
 }
 
+/// What was right when somebody showed the password.
+pub struct PasswordShown {
+    /// The password's hash.
+    pub hash: String,
+    /// Whether the second step was passed too.
+    pub with_code: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct ListedSession {
     pub id: Uuid,
@@ -84,23 +92,25 @@ pub struct ListedSession {
 }
 
 impl Store {
-    /// Stores a session. With `password`, the hash of the one that was right, only if that is still
-    /// the admin's: whoever sets another ends all sessions, and must not miss one that is about to
-    /// begin. Returns whether it did.
+    /// Stores a session. With `password`, only if what was shown is still what it takes: whoever
+    /// sets another password, or turns the second step on, ends all other sessions, and must not
+    /// miss one that is about to begin. Returns whether it did.
     pub async fn add_session(
         &self,
         token: &TokenHash,
         session: &Session,
-        password: Option<&str>,
+        password: Option<&PasswordShown>,
         beginning: &Beginning,
     ) -> Result<bool> {
         let now = beginning.at;
         let mut tx = self.begin().await?;
         if let Some(password) = password {
             let account = sqlx::query!(
-                "SELECT FROM account WHERE name = $1 AND password_hash = $2 FOR SHARE",
+                "SELECT FROM account
+                 WHERE name = $1 AND password_hash = $2 AND (second_step IS NULL OR $3) FOR SHARE",
                 ADMIN,
-                password,
+                password.hash,
+                password.with_code,
             )
             .fetch_optional(&mut *tx)
             .await?;

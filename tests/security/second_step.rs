@@ -65,7 +65,12 @@ async fn a_code_is_asked_for_and_works_once() {
     };
     assert_eq!(on(&mut owner, PASSWORD, "000").await, 422);
     assert_eq!(on(&mut owner, "not the password", &first).await, 422);
+    let mut earlier = service.browser_at("198.51.100.20");
+    assert_eq!(earlier.sign_in(PASSWORD).await.status, 303);
     assert_eq!(on(&mut owner, PASSWORD, &first).await, 303);
+    assert_eq!(owner.get("/activity").await.status, 200);
+    let without_code = earlier.get("/activity").await;
+    assert_eq!(without_code.status, 303, "it took the password alone");
     let stored = service.database.dump().await;
     assert!(!stored.contains(secret.expose_secret()));
 
@@ -104,6 +109,22 @@ async fn a_code_is_asked_for_and_works_once() {
         303,
         "the password is enough"
     );
+}
+
+#[tokio::test]
+async fn a_second_step_that_has_just_been_turned_on_is_asked_for() {
+    let service = Service::start().await;
+    let mut browser = service.browser();
+    let turn_on = "UPDATE account SET second_step = 'of an app'";
+    let turn_on = service.database.hold(turn_on).await;
+    let turning_on = async {
+        service.database.wait_for_locks(1).await;
+        turn_on.release().await;
+    };
+    let (answer, ()) = tokio::join!(browser.sign_in(PASSWORD), turning_on);
+    assert_eq!((answer.status, answer.location()), (303, "/sign-in"));
+    let sessions = "SELECT count(*) FROM session";
+    assert_eq!(service.database.count(sessions).await, 0);
 }
 
 #[tokio::test]

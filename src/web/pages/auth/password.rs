@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, NewPassword};
-use crate::store::{ADMIN, PasswordProof, SignInClient, TokenHash, hash};
+use crate::store::{ADMIN, PasswordProof, PasswordShown, SignInClient, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -78,7 +78,11 @@ pub(crate) async fn set_up(
     }
     note(&state, from, AuditAction::SetPassword).await?;
     let page = see(&state, "/settings/cdn");
-    session::begin(&state, &headers, from, &admin(), Some(&hash), page).await
+    let shown = PasswordShown {
+        hash,
+        with_code: false,
+    };
+    session::begin(&state, &headers, from, &admin(), Some(&shown), page).await
 }
 
 async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
@@ -96,7 +100,7 @@ fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
 /// Somebody who signed in with the password. Users of SkyCMS have none here.
 pub(crate) struct Owner {
     pub(super) visitor: Visitor,
-    session: TokenHash,
+    pub(super) session: TokenHash,
 }
 
 impl FromRequestParts<AppState> for Owner {
@@ -130,7 +134,7 @@ impl Owner {
     ) -> Result<Proved> {
         let (state, client) = (&self.visitor.state, SignInClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
-            Verdict::Right(hash) => Proved::Yes(hash),
+            Verdict::Right(shown) => Proved::Yes(shown.hash),
             Verdict::Wrong => {
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await?;
@@ -180,7 +184,12 @@ pub(crate) async fn change(
         return Ok(page);
     }
     note(state, from, AuditAction::ChangedPassword).await?;
-    session::begin(state, &headers, from, &admin(), Some(&hash), page).await
+    let shown = PasswordShown {
+        hash,
+        // The session that this one follows took it, where it was asked for.
+        with_code: true,
+    };
+    session::begin(state, &headers, from, &admin(), Some(&shown), page).await
 }
 
 fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {

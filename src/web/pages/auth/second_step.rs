@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::password::{Owner, Proved};
+use crate::domain::session::Source;
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
@@ -38,7 +39,8 @@ pub(crate) async fn show(owner: Owner) -> Result<Response> {
     html(&page(&owner, new.as_ref(), None)?)
 }
 
-/// `POST /password/second-step`: turns it on if the app shows the right code.
+/// `POST /password/second-step`: turns it on if the app shows the right code, and ends every other
+/// session.
 pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
     let state = &owner.visitor.state;
     if state.store.second_step().await?.is_some() {
@@ -64,6 +66,9 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
     let is_new = store.set_second_step(Some(&secret), Some(used), &password);
     // Of two presses, one turns it on.
     if is_new.await? {
+        // They began with the password alone.
+        let others = Some((ADMIN, Source::Password));
+        store.end_sessions(others, Some(&owner.session)).await?;
         let action = AuditAction::TurnedSecondStepOn;
         owner.visitor.audit(action, None, None).await?;
     }

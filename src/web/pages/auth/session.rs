@@ -16,7 +16,7 @@ use super::kept;
 use crate::domain::DEFAULT_SITE;
 use crate::domain::session::{Role, Source};
 use crate::skycms::Word;
-use crate::store::{Beginning, Session, TokenHash, hash};
+use crate::store::{Beginning, PasswordShown, Session, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::signed_in::{Reader, SignedIn};
@@ -211,14 +211,14 @@ fn is_for(headers: &HeaderMap, place: &str) -> bool {
 }
 
 /// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.
-/// Whoever showed a password comes with its hash, and if another has been set meanwhile, has to
+/// Whoever showed a password comes with what was right, and if more is asked for by now, has to
 /// sign in again.
 pub(crate) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
     from: IpAddr,
     session: &Session,
-    password: Option<&str>,
+    password: Option<&PasswordShown>,
     mut response: Response,
 ) -> Result<Response> {
     end_sent_sessions(state, headers).await?;

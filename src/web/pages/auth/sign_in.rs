@@ -14,7 +14,7 @@ use crate::admin::audit::{self, Actor};
 use crate::domain::password::LONGEST;
 use crate::domain::session::{Role, Source};
 use crate::domain::{AuditAction, SecondStep};
-use crate::store::{ADMIN, Session, SignInClient};
+use crate::store::{ADMIN, PasswordShown, Session, SignInClient};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -29,8 +29,7 @@ use crate::web::state::AppState;
 const LONGEST_NEXT: usize = 2_048;
 
 pub(crate) enum Verdict {
-    /// It is the password with this hash.
-    Right(String),
+    Right(PasswordShown),
     Wrong,
     /// It was not checked: this is how long to wait after too many wrong ones.
     Wait(Duration),
@@ -85,13 +84,13 @@ pub(crate) async fn submit(
     };
     let (username, code) = (typed.username.as_str(), Some(&fields.code));
     match check(&state, client, username, fields.password, code).await? {
-        Verdict::Right(hash) => {
+        Verdict::Right(shown) => {
             note(&state, from, AuditAction::SignedIn).await?;
             let response = match typed.kept {
                 Some(kept) => kept::ask_to_go_on(&state, kept)?,
                 None => see(&state, typed.next.as_deref().unwrap_or("/activity")),
             };
-            session::begin(&state, &headers, from, &admin(), Some(&hash), response).await
+            session::begin(&state, &headers, from, &admin(), Some(&shown), response).await
         }
         Verdict::Wrong => {
             let action = AuditAction::FailedToSignIn;
@@ -187,6 +186,7 @@ pub(crate) async fn check(
         Some(_) => state.store.second_step().await?,
         None => None,
     };
+    let with_code = step.is_some();
     let is_right = turn.checks(password, hash.clone()).await?
         && match code.zip(step) {
             Some((code, step)) => passes_second_step(state, &step, code).await?,
@@ -195,7 +195,7 @@ pub(crate) async fn check(
     match hash.filter(|_| is_right) {
         Some(hash) => {
             state.store.attempt_succeeded(client).await?;
-            Ok(Verdict::Right(hash))
+            Ok(Verdict::Right(PasswordShown { hash, with_code }))
         }
         None => Ok(Verdict::Wrong),
     }
