@@ -6,6 +6,8 @@ pub enum NoAnswer {
     NoAddress,
     #[error("the host name leads to a private address, which this service does not call")]
     PrivateAddress,
+    #[error("the address begins with http://, and this service calls only https://")]
+    NotHttps,
     #[error("no connection could be made: {0}")]
     NoConnection(String),
     #[error("the answer broke off: {0}")]

@@ -1,5 +1,5 @@
-//! The client for addresses that somebody typed into a form: it never calls a private one, unless
-//! that is allowed, and never follows a redirect.
+//! The client for addresses that somebody typed into a form: it never calls a private one, or any
+//! in the clear, unless that is allowed, and never follows a redirect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(super) struct Answer {
 }
 
 impl Outside {
-    /// With `allow_private`, private addresses are called too.
+    /// With `allow_private`, private addresses are called too, and plain http.
     ///
     /// # Errors
     /// If this machine's certificate authorities cannot be read.
@@ -98,6 +98,10 @@ impl Outside {
         };
         if !self.allow_private && literal.is_some_and(|ip| !is_public(ip)) {
             return Err(NoAnswer::PrivateAddress);
+        }
+        // The address may have been entered while it was allowed.
+        if !self.allow_private && request.url().scheme() != "https" {
+            return Err(NoAnswer::NotHttps);
         }
         let mut response = self.client.execute(request).await.map_err(no_answer)?;
         let body = read(&mut response, bounds).await.map_err(no_answer)?;
@@ -258,21 +262,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_private_address_is_not_called_by_name_or_number() {
+    async fn no_address_is_called_that_is_private_or_in_the_clear() {
         let outside = Outside::new(false).expect("certificates");
         let bounds = Bounds {
             within: Duration::from_secs(5),
             read: 0,
             kept: 0,
         };
-        for address in [
-            "http://127.0.0.1:9",
-            "http://localhost:9",
-            "http://[::1]:9",
-            "http://0x7f.1:9",
+        for (address, why_not) in [
+            ("http://127.0.0.1:9", NoAnswer::PrivateAddress),
+            ("https://localhost:9", NoAnswer::PrivateAddress),
+            ("http://[::1]:9", NoAnswer::PrivateAddress),
+            ("http://0x7f.1:9", NoAnswer::PrivateAddress),
+            ("http://8.8.8.8:9", NoAnswer::NotHttps),
+            ("http://www.example.com", NoAnswer::NotHttps),
         ] {
             let answer = outside.call(outside.get(address), bounds).await;
-            assert_eq!(answer.err(), Some(NoAnswer::PrivateAddress), "{address}");
+            assert_eq!(answer.err(), Some(why_not), "{address}");
         }
     }
 }

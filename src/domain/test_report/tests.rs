@@ -203,6 +203,11 @@ fn the_last_step_says_whether_readers_are_served_through_cloudfront() {
             ": the host name leads to a private address",
             "ALLOW_PRIVATE_TARGETS=true",
         ),
+        (
+            NoAnswer::NotHttps,
+            ": the address begins with http://",
+            "with https://",
+        ),
         (NoAnswer::NoAddress, "", "the host name's DNS record"),
         (NoAnswer::TooSlow(5), "", "Open the page in a browser"),
     ] {
