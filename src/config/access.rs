@@ -91,5 +91,18 @@ fn origin(text: &str) -> Result<String, String> {
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("`{text}` is not an address or a network such as 10.1.2.0/24"))
+        .ok()
+        .and_then(canonical)
+        .ok_or_else(|| format!("`{text}` is not an address or a network such as 10.1.2.0/24"))
+}
+
+/// As callers' addresses are compared with it: IPv4 within IPv6, such as `::ffff:10.1.2.0/120`, is
+/// IPv4. None: it is wider than all of IPv4.
+fn canonical(network: IpNet) -> Option<IpNet> {
+    let address = network.addr().to_canonical();
+    if address == network.addr() {
+        return Some(network);
+    }
+    let prefix = network.prefix_len().checked_sub(96)?;
+    IpNet::new(address, prefix).ok()
 }

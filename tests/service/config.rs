@@ -84,6 +84,11 @@ fn each_bad_value_is_named() {
         ("MAX_CONNECTIONS", "many", "positive number"),
         ("SHUTDOWN_GRACE_SECONDS", "6", "at most 5"),
         ("SHUTDOWN_GRACE_SECONDS", "-1", "seconds from 0 to 5"),
+        (
+            "TRUSTED_PROXIES",
+            "10.1.2.3,::ffff:10.1.2.0/24",
+            "`::ffff:10.1.2.0/24` is not an address or a network such as",
+        ),
         ("LOG_FORMAT", "xml", "use `text` or `json`"),
         ("CLOUDFRONT_FILES_IN_PROGRESS", "0", "positive number"),
         (
@@ -268,6 +273,19 @@ fn a_secret_may_come_from_a_file_and_only_from_one_place() {
         ]);
         assert!(config.is_ok(), "{name}: {config:?}");
     }
+}
+
+/// The addresses of callers are compared as IPv4 where they are that.
+#[test]
+fn a_proxy_of_ipv4_may_be_written_as_ipv6() {
+    let written = "::ffff:10.1.2.3, ::ffff:10.2.0.0/112, 10.3.0.0/16, fd00::/8";
+    let config = read(&[("TRUSTED_PROXIES", written)]).unwrap();
+    let proxies = config.access.trusted_proxies.iter();
+    let proxies: Vec<_> = proxies.map(ToString::to_string).collect();
+    assert_eq!(
+        proxies,
+        ["10.1.2.3/32", "10.2.0.0/16", "10.3.0.0/16", "fd00::/8"]
+    );
 }
 
 #[test]
