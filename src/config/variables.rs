@@ -184,7 +184,7 @@ impl Variables<'_> {
         let key = self.text("CloudFront__AccessKeyId")?;
         let secret = self.secret("CloudFront__SecretAccessKey")?;
         let region = self.text("CloudFront__Region")?;
-        if id.is_none() && key.is_none() && secret.is_none() {
+        if id.is_none() && key.is_none() && secret.is_none() && region.is_none() {
             return Ok(None);
         }
         let missing = |name| {

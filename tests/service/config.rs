@@ -119,6 +119,11 @@ fn each_bad_value_is_named() {
             "AKIASANDBOX000000001",
             "CloudFront__DistributionId: is needed",
         ),
+        (
+            "CloudFront__Region",
+            "eu-central-1",
+            "CloudFront__DistributionId: is needed",
+        ),
     ] {
         let problem = read(&[(name, value)]).unwrap_err();
         let at_fault = problem.split(": ").next().unwrap();
