@@ -42,7 +42,7 @@ pub(super) async fn wire(
     let cloudfront = CloudFront::at(config.cloudfront_endpoint.clone());
     let outside = Outside::new(config.allow_private_targets)?;
     let (tasks, wake, metrics) = (TaskTracker::new(), Wake::default(), Metrics::default());
-    let publish_notifier = PublishNotifier::default();
+    let (stop, publish_notifier) = (CancellationToken::new(), PublishNotifier::default());
     let background = Background {
         dispatcher: Dispatcher::new(
             store.clone(),
@@ -68,7 +68,7 @@ pub(super) async fn wire(
         publish_notifier: publish_notifier.clone(),
         history_days: config.history_days,
     };
-    let inbox = Inbox::start(store.clone(), &tasks, {
+    let inbox = Inbox::start(store.clone(), &tasks, &stop, {
         let wake = wake.clone();
         move |sites| {
             wake.published(sites.iter().copied());
@@ -114,7 +114,7 @@ pub(super) async fn wire(
         metrics_token: config.metrics_token.clone(),
         serve: config.serve,
         tasks,
-        stop: CancellationToken::new(),
+        stop,
     });
     Ok((state, background))
 }
@@ -142,7 +142,12 @@ impl Background {
     }
 }
 
+/// Works until the service stops. Work that panics stops the service, which is then started again:
+/// it would go on without, deaf to tokens that are revoked, or silent to endpoints.
 fn until_stop(state: &AppState, work: impl Future<Output = ()> + Send + 'static) {
     let stop = state.stop.clone();
-    state.tasks.spawn(stop.run_until_cancelled_owned(work));
+    state.tasks.spawn(async move {
+        let _stops_all = stop.clone().drop_guard();
+        stop.run_until_cancelled_owned(work).await
+    });
 }

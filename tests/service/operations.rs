@@ -3,12 +3,16 @@
 
 use futures_util::FutureExt as _;
 use serde_json::json;
-use skycms_cdn::domain::WaitReason;
-use skycms_cdn::store::{PublishFilter, SignInClient, Wait};
+use skycms_cdn::app::App;
+use skycms_cdn::clock::Clock;
+use skycms_cdn::domain::{Item, Publisher, WaitReason};
+use skycms_cdn::store::{Acceptance, Inbox, NewPublish, PublishFilter, SignInClient, Wait};
+use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
 
-use crate::support::{Database, Replica, Sandbox, Stepped, send, set, variables};
+use crate::support::{Database, Replica, Sandbox, Service, Stepped, TIMEOUT, send, set, variables};
 
 #[tokio::test]
 async fn health_and_metrics_answer_while_every_connection_is_taken() {
@@ -115,4 +119,31 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
             "on a connection that is in a transaction: {tried:?}"
         );
     }
+}
+
+/// Otherwise it would go on, and refuse every publish until somebody noticed.
+#[tokio::test]
+async fn the_service_ends_when_a_writer_panics() {
+    let database = Database::fresh().await;
+    let (clock, _time) = Clock::manual(OffsetDateTime::now_utc());
+    let app = App::start(&Service::config(&database, &[]), clock)
+        .await
+        .unwrap();
+    let state = app.state();
+    let publish = NewPublish {
+        id: state.clock.id(),
+        received_at: state.clock.now(),
+        site: state.directory.site("default").unwrap().id,
+        items: vec![Item::everything()],
+        widened: Vec::new(),
+        idempotency_key: None,
+        traceparent: None,
+        publisher: Publisher::Signature,
+    };
+    let (store, tasks) = (state.store.clone(), TaskTracker::new());
+    let inbox = Inbox::start(store, &tasks, &state.stop, |_| panic!("a bug"));
+    assert_eq!(inbox.accept(publish).await, Ok(Acceptance::Stored));
+    let running = app.run(std::future::pending());
+    let ended = tokio::time::timeout(TIMEOUT, running).await;
+    assert!(ended.expect("in time").is_err());
 }

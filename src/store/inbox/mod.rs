@@ -13,6 +13,7 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -115,6 +116,7 @@ impl WriterHandle {
     fn start(
         store: Store,
         tasks: &TaskTracker,
+        stop: &CancellationToken,
         stored: Arc<impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static>,
     ) -> Self {
         let (news, heard) = mpsc::channel(1);
@@ -124,23 +126,29 @@ impl WriterHandle {
             connection: None,
             waiting: Arc::clone(&waiting),
         };
-        tasks.spawn(async move { writer.run(heard, &*stored).await });
+        let stops_all = stop.clone().drop_guard();
+        tasks.spawn(async move {
+            let _stops_all = stops_all;
+            writer.run(heard, &*stored).await;
+        });
         Self { waiting, news }
     }
 }
 
 impl Inbox {
     /// Starts the writers on `tasks`. After each transaction they call `stored` with the sites at
-    /// which something was published, and end when the last [`Inbox`] is gone.
+    /// which something was published, and end when the last [`Inbox`] is gone. One that panics
+    /// stops the service, which could accept nothing of its weight any more.
     pub fn start(
         store: Store,
         tasks: &TaskTracker,
+        stop: &CancellationToken,
         stored: impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static,
     ) -> Self {
         let stored = Arc::new(stored);
         Self {
-            light: WriterHandle::start(store.clone(), tasks, Arc::clone(&stored)),
-            heavy: WriterHandle::start(store, tasks, stored),
+            light: WriterHandle::start(store.clone(), tasks, stop, Arc::clone(&stored)),
+            heavy: WriterHandle::start(store, tasks, stop, stored),
         }
     }
 
