@@ -138,7 +138,8 @@ async fn settings_are_typed_tested_kept_and_removed() {
     post(&mut admin, "settings-remove", remove, &[]).await;
     let confirmed = [("confirmed", "yes")];
     post(&mut admin, "settings-remove-confirmed", remove, &confirmed).await;
-    get(&mut admin, "settings-removed", "/settings/cdn?done=removed").await;
+    let removed = "/settings/cdn?done=removed-saved";
+    get(&mut admin, "settings-removed", removed).await;
     get(&mut admin, "activity-without-settings", "/activity").await;
     get(&mut admin, "purge-without-settings", "/purge").await;
     get(&mut admin, "audit-of-settings", "/audit").await;

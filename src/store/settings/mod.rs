@@ -142,6 +142,12 @@ impl Store {
         Ok(read.collect())
     }
 
+    /// Whether the environment has settings for a site: they are in force while none are saved.
+    pub async fn has_environment(&self, site: SiteId) -> Result<bool> {
+        let rows = rows(&self.pool, site).await?;
+        Ok(rows.iter().any(|row| row.slot == Slot::Environment))
+    }
+
     /// The version of a site's settings, which grows with each change of those in force and of what
     /// its owner allows; `None` if there is no such site.
     pub async fn settings_version(&self, site: SiteId) -> Result<Option<i32>> {

@@ -290,13 +290,17 @@ pub(crate) async fn discard(visit: Visit) -> Result<Response> {
 
 /// `POST /settings/cdn/remove`: asks first.
 pub(crate) async fn remove(visit: Visit, button: Button) -> Result<Response> {
+    let (store, site) = (&visit.state.store, visit.site.id);
+    let (question, done) = match store.has_environment(site).await? {
+        true => (words::REMOVE_SAVED, "removed-saved"),
+        false => (words::REMOVE, "removed"),
+    };
     if button.confirmed.is_none() {
-        let (question, path) = (words::REMOVE, "/settings/cdn/remove");
+        let path = "/settings/cdn/remove";
         return ask(&visit, Section::Connection, question, path, confirmed());
     }
-    let (store, now) = (&visit.state.store, visit.state.clock.now());
-    if store.remove_settings(visit.site.id, now).await? {
+    if store.remove_settings(site, visit.state.clock.now()).await? {
         visit.changed(AuditAction::RemovedSettings, None).await;
     }
-    Ok(visit.see("/settings/cdn?done=removed"))
+    Ok(visit.see(&format!("/settings/cdn?done={done}")))
 }

@@ -29,6 +29,14 @@ pub struct ConnectionPage {
     pub policy: IamPolicy,
 }
 
+impl ConnectionPage {
+    /// Whether anything is saved here: what the environment says can only be changed there.
+    fn is_removable(&self) -> bool {
+        let active = self.active.as_ref();
+        self.draft.is_some() || active.is_some_and(|active| !active.from_environment)
+    }
+}
+
 /// Where the site's connection to CloudFront stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {

@@ -34,6 +34,9 @@ pub fn done(what: &str) -> Option<Look> {
         "saved" => DONE.means("Saved and in force. The settings have not been tested."),
         "removed" => NOTE
             .means("The settings were removed. Nothing will be purged until new ones are saved."),
+        "removed-saved" => NOTE.means(
+            "The saved settings were removed. The settings from the environment are in force.",
+        ),
         "rules" => DONE.means("Saved. This applies to publishes that arrive from now on."),
         "policy" => DONE.means("Saved. This applies from the next call on."),
         "revoked" => NOTE.means("Revoked. It can no longer be used."),
@@ -82,12 +85,26 @@ pub const REMOVE: Question = Question {
         "SkyCMS will no longer be able to purge this site’s pages from CloudFront.",
     ),
     consequences: &[
-        "The access key is deleted here. It stays valid in AWS until you delete it there.",
+        KEY_DELETED,
         "Waiting publishes are kept, and will be sent when new settings are saved.",
         "Until then, the publish hook answers with 409.",
     ],
     action: "Remove the settings",
 };
+
+/// The same where the environment has settings too.
+pub const REMOVE_SAVED: Question = Question {
+    title: Cow::Borrowed("Remove the saved CDN settings?"),
+    text: Cow::Borrowed("From then on, the settings from the environment are in force."),
+    consequences: &[
+        KEY_DELETED,
+        "Waiting publishes are kept, and will be sent with the settings from the environment.",
+    ],
+    action: "Remove the settings",
+};
+
+const KEY_DELETED: &str =
+    "The access key is deleted here. It stays valid in AWS until you delete it there.";
 
 pub const USE_DRAFT: Question = Question {
     title: Cow::Borrowed("Use settings that failed their test?"),
