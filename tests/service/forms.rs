@@ -717,6 +717,18 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
     let saved = service.state.store.readable_settings(service.site());
     let saved = saved.await.unwrap();
     assert_eq!(saved.last().unwrap().slot, Slot::Draft);
+
+    // Nor does Ada discard it, from a page that showed her own.
+    let discard = "/settings/cdn/discard";
+    let discarded = ada.post(discard, &sure[1..]).await;
+    assert_eq!(discarded.status, 422);
+    assert!(discarded.body.contains("The draft has changed since"));
+    let version = between(&discarded.body, "name=\"version\" value=\"", "\"");
+    let discarded = ada.post(discard, &[("version", version)]).await;
+    assert_eq!(discarded.location(), "/settings/cdn?done=discarded");
+    let saved = service.state.store.readable_settings(service.site());
+    let saved = saved.await.unwrap();
+    assert_eq!(saved.last().unwrap().slot, Slot::Active);
 }
 
 #[tokio::test]

@@ -123,13 +123,16 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets settings that failed their test. Those in force stay as they are. Returns whether
-    /// there were any.
-    pub async fn discard_draft(&self, site: SiteId) -> Result<bool> {
+    /// Forgets the draft, unless there is another one than was `seen`. Those in force stay as they
+    /// are. Returns whether it was forgotten.
+    pub async fn discard_draft(&self, site: SiteId, seen: SettingsVersion) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
-        let is_deleted = delete_slots(&mut tx, site, &[Slot::Draft]).await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
+        let latest = SettingsVersion::of(&self.readable(&mut *tx, site).await?);
+        let is_deleted = latest == seen && delete_slots(&mut tx, site, &[Slot::Draft]).await?;
+        if is_deleted {
+            announce_sites(&mut tx).await?;
+            tx.commit().await?;
+        }
         Ok(is_deleted)
     }
 

@@ -57,7 +57,7 @@ pub(crate) async fn save(
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let saved = Saved::read(&visit).await?;
-    let is_latest = fields.version.is_empty() || fields.version == saved.version().to_string();
+    let is_latest = saved.is_latest(&fields.version);
     let sent = Sent {
         visit,
         saved,
@@ -280,10 +280,21 @@ fn keeper(visit: &Visit) -> [&str; 3] {
     ["kept secret", &visit.site.name, user]
 }
 
-/// `POST /settings/cdn/discard`: discards the draft.
-pub(crate) async fn discard(visit: Visit) -> Result<Response> {
-    if visit.state.store.discard_draft(visit.site.id).await? {
+/// Which settings a page showed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Seen {
+    version: String,
+}
+
+/// `POST /settings/cdn/discard`: discards the draft that the page showed.
+pub(crate) async fn discard(visit: Visit, Form(seen): Form<Seen>) -> Result<Response> {
+    let (store, site) = (&visit.state.store, visit.site.id);
+    let saved = Saved::read(&visit).await?;
+    if saved.is_latest(&seen.version) && store.discard_draft(site, saved.version()).await? {
         visit.changed(AuditAction::DiscardedDraft, None).await;
+    } else if Saved::read(&visit).await?.draft().is_some() {
+        return overtaken(&visit, None).await;
     }
     Ok(visit.see("/settings/cdn?done=discarded"))
 }

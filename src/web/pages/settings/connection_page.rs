@@ -43,6 +43,11 @@ impl Saved {
         SettingsVersion::of(&self.0)
     }
 
+    /// Whether this is the version, or there is none: not every form comes from a page.
+    pub(super) fn is_latest(&self, version: &str) -> bool {
+        version.is_empty() || version == self.version().to_string()
+    }
+
     /// Reads a form. If its secret is empty, the one in use is preferred to that of the draft.
     pub(super) fn parse(&self, form: &SettingsForm) -> Result<Settings, FieldErrors> {
         let stored: Vec<&Settings> = self.0.iter().map(|saved| &saved.settings).collect();

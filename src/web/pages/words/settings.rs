@@ -77,7 +77,7 @@ pub fn too_many_tests(seconds: i64) -> String {
     )
 }
 
-pub const DRAFT_CHANGED: &str = "The draft has changed since you were asked, so nothing was put in force. The form shows what is saved now.";
+pub const DRAFT_CHANGED: &str = "The draft has changed since you saw it, so nothing was done. The form shows what is saved now.";
 
 pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),
