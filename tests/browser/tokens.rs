@@ -199,7 +199,7 @@ async fn removal(scripts: Scripts) {
     browser
         .assert_sees(
             "main",
-            "Saved and in force. The settings have not been tested.",
+            "Saved and in force. The settings have not passed a test.",
         )
         .await;
     assert_eq!(status_of_a_publish(stage.api()).await, 202);

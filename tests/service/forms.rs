@@ -520,6 +520,31 @@ async fn an_empty_secret_keeps_the_one_in_use() {
     assert!(!admin.get(page).await.body.contains("Draft"));
 }
 
+/// `import-skycms --draft` tests nothing, and a draft may be used although it failed.
+#[tokio::test]
+async fn settings_that_failed_and_settings_without_a_test_are_told_apart() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let page = "/settings/cdn";
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let imported = crate::support::settings("E2UNTESTED0001", KEY);
+    let kept = store.save_settings(service.site(), None, Slot::Draft, &imported, None, now);
+    assert!(kept.await.unwrap());
+    let html = admin.get(page).await.body;
+    assert!(html.contains("The draft has not been tested."), "{html}");
+    assert!(!html.contains("failed its test"), "{html}");
+
+    let wrong = "wrong/wrong/wrong/wrong/wrong/wrong/wron";
+    let typed = settings(DISTRIBUTION, wrong, "save_and_test");
+    admin.post(page, &typed).await;
+    let html = admin.get(page).await.body;
+    assert!(html.contains("The draft failed its test"), "{html}");
+    let used = admin.post(page, &[("action", "use_draft")]).await;
+    let html = admin.get(used.location()).await.body;
+    assert!(html.contains("have not passed a test"), "{html}");
+    assert!(!html.contains("not been tested"), "{html}");
+}
+
 /// Another version has saved them, or another key has sealed them.
 #[tokio::test]
 async fn settings_that_cannot_be_read_are_replaced_and_break_no_others() {

@@ -1,4 +1,4 @@
-//! CDN settings: one set in force, and a draft that failed its test.
+//! CDN settings: one set in force, and a draft that has not passed a test.
 
 mod save;
 
@@ -24,7 +24,7 @@ use crate::domain::{
 pub enum Slot {
     /// In force.
     Active,
-    /// Failed its test; kept so that nothing has to be typed again.
+    /// Failed its test, or was imported without one; kept so that nothing has to be typed again.
     Draft,
     /// From the environment; in force while there is no active one.
     Environment,

@@ -34,6 +34,7 @@ fn active() -> ShownSettings {
         credentials: "AKIAIOSFODNN7EXAMPLE".into(),
         region: "us-east-1".into(),
         saved_at: ago(1_700_000),
+        has_failed: false,
         from_environment: false,
     }
 }
@@ -242,6 +243,7 @@ pub(crate) fn settings_failed() -> ConnectionPage {
         draft: Some(ShownSettings {
             distribution_id: "E2QWRUHAPOMQZX".into(),
             saved_at: ago(42),
+            has_failed: true,
             ..active()
         }),
         form: form("E2QWRUHAPOMQZX", "AKIAIOSFODNN7EXAMPLE", true),

@@ -129,7 +129,7 @@ async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Con
     })
 }
 
-/// The settings in force, or those that failed their test.
+/// The settings in force, or the draft.
 fn shown_settings(saved: &SavedSettings) -> ShownSettings {
     let settings = &saved.settings;
     let partition = settings.region.partition();
@@ -139,6 +139,7 @@ fn shown_settings(saved: &SavedSettings) -> ShownSettings {
         credentials: words::credentials(settings),
         region: settings.region.code().to_owned(),
         saved_at: saved.saved_at,
+        has_failed: saved.has_failed(),
         from_environment: saved.slot == Slot::Environment,
     }
 }

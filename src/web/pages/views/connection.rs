@@ -21,7 +21,7 @@ pub struct ConnectionPage {
     /// When CloudFront last completed something for this site.
     pub last_purge: Option<OffsetDateTime>,
     pub active: Option<ShownSettings>,
-    /// Settings that failed their test. They do not replace the ones in force.
+    /// Settings that have not passed a test. They do not replace the ones in force.
     pub draft: Option<ShownSettings>,
     pub form: ConnectionForm,
     /// The last test, or the one that is running.
@@ -41,7 +41,7 @@ impl ConnectionPage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
     NotSetUp,
-    /// Settings are in force, but have never been tested.
+    /// Settings are in force, but have not passed a test.
     Untested,
     /// The settings in force work.
     Connected {
@@ -90,6 +90,8 @@ pub struct ShownSettings {
     pub credentials: String,
     pub region: String,
     pub saved_at: OffsetDateTime,
+    /// They were tested, and did not pass.
+    pub has_failed: bool,
     /// They come from `CloudFront__…` in the environment, since nothing has been saved.
     pub from_environment: bool,
 }
@@ -130,7 +132,7 @@ impl ConnectionForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tested {
     Active,
-    /// Settings that failed their test and are kept.
+    /// Settings that are kept, but not in force.
     Draft,
     /// What has just been typed: the test is running.
     Typed,

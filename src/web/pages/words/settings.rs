@@ -31,7 +31,7 @@ pub const fn caller(call: &RefusedCall) -> &'static str {
 /// What was just done, by its name in the query.
 pub fn done(what: &str) -> Option<Look> {
     Some(match what {
-        "saved" => DONE.means("Saved and in force. The settings have not been tested."),
+        "saved" => DONE.means("Saved and in force. The settings have not passed a test."),
         "removed" => NOTE
             .means("The settings were removed. Nothing will be purged until new ones are saved."),
         "removed-saved" => NOTE.means(
