@@ -170,8 +170,8 @@ impl Published {
         match self.state.as_str() {
             "completed" => Ok(()),
             "unconfirmed" => Err(CliError::Failed(format!(
-                "publish {id} is unconfirmed: CloudFront accepted it, but its id was lost with the connection, so nobody \
-                 can ask whether it has completed"
+                "publish {id} is unconfirmed: CloudFront accepted it, but cannot be asked whether it is completed{}",
+                self.reasons()
             ))),
             "queued" | "in_progress" => match waited {
                 None => Ok(()),

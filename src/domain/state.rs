@@ -6,8 +6,8 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 /// How far a publish is. The last three are ends: `completed` (CloudFront said so),
-/// `unconfirmed` (CloudFront accepted it, but its id was lost with the connection, so nobody can
-/// ask) and `failed`.
+/// `unconfirmed` (CloudFront accepted it, but cannot be asked whether it is completed) and
+/// `failed`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
 )]
@@ -44,7 +44,7 @@ pub enum InvalidationStatus {
     InProgress,
     /// CloudFront said so.
     Completed,
-    /// CloudFront accepted it, but its id was lost, so nobody can ask.
+    /// CloudFront accepted it, but nobody can ask.
     Unconfirmed,
     /// It can never succeed, or CloudFront no longer knows it.
     Failed,

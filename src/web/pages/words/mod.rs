@@ -60,10 +60,8 @@ pub const fn state(state: &PublishState) -> Look {
             .means("CloudFront has accepted it and is working on it."),
         PublishState::Completed => look("Completed", Tone::Good, "check")
             .means("CloudFront has confirmed that it is done."),
-        PublishState::Unconfirmed => look("Unconfirmed", Tone::Warn, "question").means(
-            "CloudFront accepted it, but its ID was lost with the connection, so its progress \
-             cannot be checked.",
-        ),
+        PublishState::Unconfirmed => look("Unconfirmed", Tone::Warn, "question")
+            .means("CloudFront accepted it, but cannot be asked whether it is completed."),
         PublishState::Failed => look("Failed", Tone::Bad, "cross").means("It was not purged."),
     }
 }
