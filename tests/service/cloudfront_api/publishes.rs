@@ -168,6 +168,43 @@ async fn a_publish_that_fails_is_an_error_at_once() {
     );
 }
 
+/// Its other invalidations may have errors too, but those are not why it failed.
+#[tokio::test]
+async fn the_reason_is_that_of_the_invalidation_that_failed() {
+    let service = start(&[]).await;
+    let client = client(&service);
+    service.sandbox.lose_answer().await;
+    let lost = batch("lost", &["/lost"]);
+    let lost = create(&client, DISTRIBUTION, lost).await.unwrap();
+    assert_eq!(service.run_until_ended(&lost).await["state"], "unconfirmed");
+    let fault = json!({
+        "kind": "error", "code": "InvalidArgument", "message": "That path again.",
+    });
+    service.sandbox.fail_creates(1, fault).await;
+    let id = create(&client, DISTRIBUTION, batch("r", &["/a"]))
+        .await
+        .unwrap();
+    assert_eq!(service.run_until_ended(&id).await["state"], "failed");
+    let both = "INSERT INTO coverage (site_id, publish_id, invalidation_id)
+                SELECT p.site_id, p.id, i.id FROM publish p, invalidation i
+                WHERE p.state = 'failed' AND i.status = 'Unconfirmed'";
+    service.database.change(both).await;
+    let (_, _, message) = status(&client, &id).await.unwrap_err();
+    let said = "CloudFront did not take the invalidation: InvalidArgument: That path again.";
+    assert!(message.starts_with(said), "{message}");
+
+    let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
+    service.sandbox.fail_all("get", &gone).await;
+    let id = create(&client, DISTRIBUTION, batch("gone", &["/gone"]))
+        .await
+        .unwrap();
+    assert_eq!(service.run_until_ended(&id).await["state"], "failed");
+    let (_, code, message) = status(&client, &id).await.unwrap_err();
+    assert_eq!(code, "InvalidationFailed");
+    let said = "CloudFront no longer knows the invalidation: NoSuchInvalidation";
+    assert!(message.starts_with(said), "{message}");
+}
+
 /// A waiter must not wait for a `Completed` that nobody will ever say.
 #[tokio::test]
 async fn a_publish_that_nobody_can_ask_about_is_an_error_too() {

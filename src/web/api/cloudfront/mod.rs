@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::batch::Batch;
 use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
-use crate::domain::{PublishState, Publisher, canonicalize};
+use crate::domain::{InvalidationStatus, PublishState, Publisher, canonicalize};
 use crate::store::{IdempotencyKey, Items, NewPublish, Publish};
 use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
@@ -141,8 +141,14 @@ pub(crate) async fn show(
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
+    let is_failed = publish.state == PublishState::Failed;
+    let (end, code) = match is_failed {
+        true => (InvalidationStatus::Failed, "InvalidationFailed"),
+        false => (InvalidationStatus::Unconfirmed, "InvalidationUnconfirmed"),
+    };
     let mut invalidations = publish.invalidations.iter();
-    let at_fault = invalidations.find(|invalidation| invalidation.error.is_some());
+    // Others may have an error as well, which is not why it ended so.
+    let at_fault = invalidations.find(|invalidation| invalidation.status == end);
     let why = at_fault.and_then(|invalidation| {
         let (error, fix) = (invalidation.error.as_ref()?, &invalidation.fix);
         let fix = fix.as_ref().map(|fix| format!(" {fix}"));
@@ -150,18 +156,20 @@ fn ended_badly(publish: &Publish) -> Fault {
         Some(format!(": {error}{fix}"))
     });
     let why = why.unwrap_or_default();
-    if publish.state == PublishState::Failed {
-        let said = format!("CloudFront did not take the invalidation{why}");
-        return Fault::bad_request("InvalidationFailed", said);
-    }
-    let said = if at_fault.is_some_and(|invalidation| invalidation.cloudfront_id.is_some()) {
-        format!("CloudFront accepted the invalidation, but does not say how far it is{why}")
-    } else {
-        "CloudFront accepted the invalidation, but its answer was lost with the connection, so that nobody can ask how \
-         far it is"
-            .to_owned()
+    let has_id = at_fault.is_some_and(|invalidation| invalidation.cloudfront_id.is_some());
+    let said = match (is_failed, has_id) {
+        (true, true) => format!("CloudFront no longer knows the invalidation{why}"),
+        (true, false) => format!("CloudFront did not take the invalidation{why}"),
+        (false, true) => {
+            format!("CloudFront accepted the invalidation, but does not say how far it is{why}")
+        }
+        (false, false) => {
+            "CloudFront accepted the invalidation, but its answer was lost with the connection, so that nobody can ask \
+             how far it is"
+                .to_owned()
+        }
     };
-    Fault::bad_request("InvalidationUnconfirmed", said)
+    Fault::bad_request(code, said)
 }
 
 #[derive(Deserialize)]
