@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::fresh_token;
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, HookSecret, SiteName};
-use crate::store::{FormHash, ShownTo, SiteId, Store, StoreError};
+use crate::store::{FirstProofs, FormHash, SiteId, Store, StoreError};
 
 /// Why a site was not made, renamed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +34,15 @@ pub(crate) async fn create(
     name: &SiteName,
     form: Option<&FormHash>,
 ) -> Result<NewSite, SiteError> {
-    let now = clock.now();
+    let first = FirstProofs {
+        token: (clock.id(), fresh_token(clock)),
+        secret: (clock.id(), HookSecret::text(*clock.random())),
+    };
     let id = store
-        .create_site(name, form, now)
+        .create_site(name, form, &first, clock.now())
         .await?
         .ok_or_else(|| SiteError::NameTaken(name.clone()))?;
-    let shown = ShownTo::WhoeverReveals;
-    let secret = HookSecret::text(*clock.random());
-    store
-        .add_hook_secret(id, clock.id(), secret, shown, now)
-        .await?;
-    let (token, text) = (clock.id(), fresh_token(clock));
-    store
-        .add_token(id, token, "First token", text, shown, now)
-        .await?;
+    let (token, _) = first.token;
     Ok(NewSite { id, token })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,21 +38,8 @@ impl Store {
         let mut answer = self.begin_answer(shown.form(), secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
         if answer.is_first {
-            let sealed = self.seal(SecretOf::HookSecret(site, id), secret)?;
-            lock_site_alone(tx, site).await?;
-            sqlx::query!(
-                "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at)
-                 SELECT $1, s.id, $3, $4, $5 FROM site s
-                 WHERE s.id = $2 AND (SELECT count(*) FROM hook_secret h WHERE h.site_id = $2) < $6",
-                id,
-                site.0,
-                sealed,
-                shown.is_revealed(),
-                now,
-                i64::try_from(HookSecret::MOST).unwrap_or(i64::MAX),
-            )
-            .execute(&mut **tx)
-            .await?;
+            self.insert_hook_secret(tx, site, id, secret, shown, now)
+                .await?;
             announce_sites(tx).await?;
         }
         let rows = sqlx::query!(
@@ -64,6 +52,34 @@ impl Store {
             .iter()
             .any(|row| self.holds(SecretOf::HookSecret(site, row.id), &row.secret, secret));
         answer.end(has).await
+    }
+
+    /// Stores a signing secret, unless the site has as many as it may.
+    pub(super) async fn insert_hook_secret(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        id: Uuid,
+        secret: &SecretString,
+        shown: ShownTo<'_>,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let sealed = self.seal(SecretOf::HookSecret(site, id), secret)?;
+        lock_site_alone(connection, site).await?;
+        sqlx::query!(
+            "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at)
+             SELECT $1, s.id, $3, $4, $5 FROM site s
+             WHERE s.id = $2 AND (SELECT count(*) FROM hook_secret h WHERE h.site_id = $2) < $6",
+            id,
+            site.0,
+            sealed,
+            shown.is_revealed(),
+            now,
+            i64::try_from(HookSecret::MOST).unwrap_or(i64::MAX),
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 
     /// The secrets in force, newest first.

@@ -105,6 +105,7 @@ pub use seal::{SealError, Sealer};
 pub use sessions::{Beginning, ListedSession, PasswordShown, Session, Theme};
 pub use settings::{SavedSettings, SettingsVersion, Slot, TestRun};
 pub use sign_in_attempts::SignInClient;
+pub use site_changes::FirstProofs;
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};
 pub use standing::{SiteStanding, Standing};

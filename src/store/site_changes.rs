@@ -3,11 +3,12 @@
 use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::history::STEP;
 use super::listen::announce_sites;
 use super::transitions::supersede;
-use super::{FormHash, Result, SiteId, Store, StoreError};
+use super::{FormHash, Result, ShownTo, SiteId, Store, StoreError};
 use crate::domain::SiteName;
 
 /// How long what CloudFront accepted for a removed site is kept, since it counts against the quota
@@ -16,6 +17,16 @@ const STILL_COUNTS: Duration = Duration::hours(1);
 /// The key of PostgreSQL's advisory lock that makes replicas take turns: "sweep", in ASCII.
 const LOCK: i64 = 0x73_77_65_65_70;
 
+/// The name of the token that a site is made with.
+const FIRST_TOKEN: &str = "First token";
+
+/// What the publishers of a new site authenticate with. Each is shown once, to whoever reveals it.
+#[derive(Debug)]
+pub struct FirstProofs {
+    pub token: (Uuid, SecretString),
+    pub secret: (Uuid, SecretString),
+}
+
 impl Store {
     /// Makes a site, or returns `None` if there is one of that name. If a form asked for it, that
     /// has an answer from then on.
@@ -23,6 +34,7 @@ impl Store {
         &self,
         name: &SiteName,
         form: Option<&FormHash>,
+        first: &FirstProofs,
         now: OffsetDateTime,
     ) -> Result<Option<SiteId>> {
         let mut tx = self.begin().await?;
@@ -33,13 +45,21 @@ impl Store {
         )
         .fetch_optional(&mut *tx)
         .await?;
-        if let (Some(_), Some(form)) = (id, form) {
+        let Some(id) = id else { return Ok(None) };
+        if let Some(form) = form {
             let made = SecretString::from(name.as_str());
             self.keep_answer(&mut tx, form, &made, now).await?;
         }
+        let (site, shown) = (SiteId(id), ShownTo::WhoeverReveals);
+        let (id, secret) = &first.secret;
+        self.insert_hook_secret(&mut tx, site, *id, secret, shown, now)
+            .await?;
+        let (id, token) = &first.token;
+        self.insert_token(&mut tx, site, (*id, FIRST_TOKEN), token, shown, now)
+            .await?;
         announce_sites(&mut tx).await?;
         tx.commit().await?;
-        Ok(id.map(SiteId))
+        Ok(Some(site))
     }
 
     /// Gives a site another name. Returns `false` if there is one of that name.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -49,45 +50,60 @@ impl Store {
     ) -> Result<Option<Answered>> {
         let mut answer = self.begin_answer(shown.form(), token, now).await?;
         let (tx, token) = (&mut answer.tx, &answer.secret);
-        let token_hash = hash(token.expose_secret());
         if answer.is_first {
-            let unrevealed = shown
-                .is_revealed()
-                .then(|| self.seal(SecretOf::Token(site, id), token))
-                .transpose()?;
-            lock_site(tx, site).await?;
-            // A site that is removed and made again may keep the token that its publishers have.
-            sqlx::query!(
-                "DELETE FROM publish_token t USING site s
-                 WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
-                token_hash.as_slice(),
-            )
-            .execute(&mut **tx)
-            .await?;
-            sqlx::query!(
-                "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-                id,
-                site.0,
-                name,
-                token_hash.as_slice(),
-                ending(token),
-                unrevealed,
-                now,
-            )
-            .execute(&mut **tx)
-            .await?;
+            self.insert_token(tx, site, (id, name), token, shown, now)
+                .await?;
             announce_sites(tx).await?;
         }
         let has = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token
                               WHERE site_id = $1 AND token_hash = $2 AND revoked_at IS NULL) as "has!""#,
             site.0,
-            token_hash.as_slice(),
+            hash(token.expose_secret()).as_slice(),
         )
         .fetch_one(&mut **tx)
         .await?;
         answer.end(has).await
+    }
+
+    /// Stores a token by its hash, unless it or its name is taken.
+    pub(super) async fn insert_token(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        (id, name): (Uuid, &str),
+        token: &SecretString,
+        shown: ShownTo<'_>,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let token_hash = hash(token.expose_secret());
+        let unrevealed = shown
+            .is_revealed()
+            .then(|| self.seal(SecretOf::Token(site, id), token))
+            .transpose()?;
+        lock_site(connection, site).await?;
+        // A site that is removed and made again may keep the token that its publishers have.
+        sqlx::query!(
+            "DELETE FROM publish_token t USING site s
+             WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
+            token_hash.as_slice(),
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            id,
+            site.0,
+            name,
+            token_hash.as_slice(),
+            ending(token),
+            unrevealed,
+            now,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 
     /// Whether the site has ever had a token, even one that is revoked now.

@@ -263,6 +263,31 @@ async fn a_secret_that_is_shown_is_stored() {
     }
 }
 
+/// What a site begins with cannot be stored just now, and the form is sent again.
+#[tokio::test]
+async fn a_site_is_made_with_all_that_it_begins_with() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let database = &service.database;
+    let form = [("name", "shop"), ("once", "once")];
+    for table in ["publish_token", "hook_secret"] {
+        let mut connection = database.connect().await;
+        let mut change = async |what: &str| {
+            let change = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} {what}"));
+            sqlx::query(change).execute(&mut connection).await.unwrap();
+        };
+        change("ADD CONSTRAINT gone CHECK (false) NOT VALID").await;
+        assert_eq!(admin.post("/sites", &form).await.status, 503, "{table}");
+        change("DROP CONSTRAINT gone").await;
+    }
+    let made = admin.post("/sites", &form).await;
+    assert_eq!(made.location(), "/sites/shop/settings/cdn?done=created");
+    let whole = "SELECT count(*) FROM site s JOIN publish_token t ON t.site_id = s.id
+                 JOIN hook_secret h ON h.site_id = s.id JOIN audit a ON a.site_id = s.id
+                 WHERE s.name = 'shop'";
+    assert_eq!(database.count(whole).await, 1);
+}
+
 #[tokio::test]
 async fn a_second_press_shows_no_token_that_was_revoked() {
     let service = service(&[]).await;

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
-use skycms_cdn::store::{Proof, Sender, ShownTo, Slot, StoreError, hash};
+use skycms_cdn::store::{FirstProofs, Proof, Sender, ShownTo, Slot, StoreError, hash};
 
 use crate::support::{ENDPOINT_SECRET, Stepped, TOKEN, endpoint, settings};
 
@@ -253,18 +253,13 @@ async fn a_removal_and_a_new_sealing_of_all_secrets_wait_for_each_other_in_no_ci
     let (store, clock) = (service.state.store.clone(), &service.state.clock);
     let now = clock.now();
     // Without settings, which both would come to first.
-    let site = store.create_site(&name("bare"), None, now).await;
-    let site = site.unwrap().unwrap();
     let secret = SecretString::from(ENDPOINT_SECRET);
-    let shown = ShownTo::WhoeverReveals;
-    store
-        .add_token(site, clock.id(), "bare", secret.clone(), shown, now)
-        .await
-        .unwrap();
-    store
-        .add_hook_secret(site, clock.id(), secret, shown, now)
-        .await
-        .unwrap();
+    let first = FirstProofs {
+        token: (clock.id(), secret.clone()),
+        secret: (clock.id(), secret),
+    };
+    let site = store.create_site(&name("bare"), None, &first, now).await;
+    let site = site.unwrap().unwrap();
     let held = service.database.hold("SELECT FROM hook_secret FOR UPDATE");
     let held = held.await;
     let removing = tokio::spawn({
