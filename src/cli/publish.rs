@@ -19,7 +19,7 @@ Examples:
   skycms-cdn publish --wait=60 --tag article:42 && echo purged
   skycms-cdn publish --wait=60 --fresh /about && echo 'readers have it'
   skycms-cdn publish --dry-run '/docs/*'
-  skycms-cdn publish --idempotency-key \"$CI_PIPELINE_ID\" root
+  skycms-cdn publish --idempotency-key \"$CI_JOB_ID\" root
 
 Exit status: 0 accepted, and with --wait completed; 1 failed, unconfirmed, not in time, or with --fresh stale;
 2 wrong use: arguments, token, site, or items that cannot be purged. Nothing was queued then.
