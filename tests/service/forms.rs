@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use skycms_cdn::domain::notification::Event;
 use skycms_cdn::store::Slot;
 use sqlx::postgres::PgListener;
 
@@ -156,6 +157,36 @@ async fn an_endpoint_is_tested_once_and_a_choice_of_no_event_is_shown() {
     // What was chosen before is still in force.
     let page = admin.get(&format!("{endpoints}?endpoint={id}")).await.body;
     assert!(row(&page).contains("name=\"publish.failed\" checked"));
+}
+
+/// As for somebody who goes back to the form, and chooses something else in it.
+#[tokio::test]
+async fn an_endpoint_in_another_format_or_for_another_event_is_another_one() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    for (kind, event) in [
+        ("slack", "publish.failed"),
+        ("standard", "publish.failed"),
+        ("standard", "site.paused"),
+    ] {
+        let form = [
+            ("url", "https://hooks.example.com/cdn"),
+            ("kind", kind),
+            (event, "on"),
+            ("once", "once"),
+        ];
+        let answer = admin.post("/settings/cdn/notifications", &form).await;
+        if kind == "slack" {
+            assert!(answer.location().ends_with("?done=endpoint"));
+        } else {
+            let secret = between(&answer.body, "id=\"reveal-1\"", "</pre>");
+            assert!(secret.contains("whsec_"), "{event}: {secret}");
+        }
+    }
+    let endpoints = service.state.store.endpoints(service.site()).await.unwrap();
+    let told: Vec<_> = endpoints.iter().map(|one| one.events.as_slice()).collect();
+    assert_eq!(told.len(), 3);
+    assert!(told.contains(&[Event::SitePaused].as_slice()), "{told:?}");
 }
 
 /// Without scripts, a page whose deliveries are about to be sent reloads itself. Its reader would

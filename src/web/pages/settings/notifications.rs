@@ -75,7 +75,9 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewFields>) -> Result<R
         Ok(url) if !events.is_empty() => url,
         _ => return refuse(&visit, typed).await,
     };
-    let values = ["endpoint", visit.site.name.as_str(), &new.url];
+    let names: Vec<&str> = events.iter().map(Event::into_str).collect();
+    let (site, names) = (visit.site.name.as_str(), names.join(" "));
+    let values = ["endpoint", site, &new.url, kind.into_str(), &names];
     let form = new.once.form(state, &values);
     let is_signed = kind == EndpointKind::Standard;
     let endpoint = NewEndpoint {
