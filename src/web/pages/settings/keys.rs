@@ -30,13 +30,14 @@ pub(crate) struct NewKey {
 pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Response> {
     let state = &visit.state;
     let is_home = new.everything == "home";
-    let Ok(name) = new.name.parse::<GivenName>() else {
-        let why = words::NAMELESS.to_owned();
-        return refuse(&visit, |page| {
-            page.key_name = Field::typed(new.name, Some(why));
+    let refuse = |why: String| {
+        refuse(&visit, |page| {
+            page.key_name = Field::typed(&new.name, Some(why));
             page.key_is_home = is_home;
         })
-        .await;
+    };
+    let Ok(name) = new.name.parse::<GivenName>() else {
+        return refuse(words::NAMELESS.to_owned()).await;
     };
     let name = name.as_str();
     let values = ["key pair", visit.site.name.as_str(), name, &new.everything];
@@ -51,7 +52,9 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
         .store
         .add_key_pair(visit.site.id, id, sender, &pair, Some(&form), now)
         .await?;
-    let (pair, is_first) = added.ok_or(Error::NotFound)?;
+    let Some((pair, is_first)) = added else {
+        return refuse(words::GONE_SINCE.to_owned()).await;
+    };
     if is_first {
         let detail = Some(format!("{}, {name}", pair.access_key_id));
         visit.changed(AuditAction::CreatedKeyPair, detail).await;

@@ -20,6 +20,7 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Id, Visit, html, not_accepted};
 use crate::web::pages::words::notifications as words;
+use crate::web::pages::words::settings::GONE_SINCE;
 
 /// Without scripts, the page reloads itself while a delivery is due within this.
 const SOON: Duration = Duration::seconds(10);
@@ -92,11 +93,12 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewFields>) -> Result<R
         .add_endpoint(visit.site.id, &endpoint, &form, state.clock.now())
         .await?;
     let Some((secret, is_first)) = added else {
-        if state.store.endpoints(visit.site.id).await?.len() < MAX_ENDPOINTS {
-            // The form was sent before, and what it added is gone.
-            return Err(Error::NotFound);
-        }
-        typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
+        let endpoints = state.store.endpoints(visit.site.id).await?;
+        typed.url.error = Some(if endpoints.len() < MAX_ENDPOINTS {
+            GONE_SINCE.to_owned()
+        } else {
+            words::too_many(MAX_ENDPOINTS)
+        });
         return refuse(&visit, typed).await;
     };
     if is_first {

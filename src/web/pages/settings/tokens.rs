@@ -49,7 +49,7 @@ pub(crate) async fn create_token(visit: Visit, Form(new): Form<NewToken>) -> Res
         return refuse(if tokens.iter().any(|token| token.name == name) {
             words::name_taken(name)
         } else {
-            words::REVOKED_SINCE.to_owned()
+            words::GONE_SINCE.to_owned()
         })
         .await;
     };
@@ -91,14 +91,13 @@ pub(crate) async fn create_secret(visit: Visit, button: Button) -> Result<Respon
         .add_hook_secret(visit.site.id, id, secret, shown, now)
         .await?;
     let Some((secret, is_first)) = added else {
-        if state.store.hook_secrets(visit.site.id).await?.len() < HookSecret::MOST {
-            // The form was sent before, and what it created is gone.
-            return Err(Error::NotFound);
-        }
-        return refuse(&visit, |page| {
-            page.secret_error = Some(words::too_many_secrets(HookSecret::MOST));
-        })
-        .await;
+        let secrets = state.store.hook_secrets(visit.site.id).await?;
+        let why = if secrets.len() < HookSecret::MOST {
+            words::GONE_SINCE.to_owned()
+        } else {
+            words::too_many_secrets(HookSecret::MOST)
+        };
+        return refuse(&visit, |page| page.secret_error = Some(why)).await;
     };
     if is_first {
         let detail = Some(id.to_string());

@@ -225,8 +225,8 @@ pub fn name_taken(name: &str) -> String {
     )
 }
 
-/// A form that is sent again, after the token that it created was revoked.
-pub const REVOKED_SINCE: &str = "The token that this form created has been revoked. Submit the form again to create another one.";
+/// A form that is sent again, after what it created was ended.
+pub const GONE_SINCE: &str = "What this form created has been revoked, removed or replaced since. Submit the form again to create another one.";
 
 pub fn token(name: &str) -> String {
     format!("Publish token “{name}”")
