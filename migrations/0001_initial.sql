@@ -283,9 +283,9 @@ COMMENT ON COLUMN invalidation.status IS
     'Queued: not accepted yet. InProgress: CloudFront accepted. Completed: CloudFront said so. Unconfirmed: accepted, but nobody can ask. Failed: with error and fix.';
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
 COMMENT ON COLUMN invalidation.unknown_since IS
-    'When the first attempt began whose outcome is not known; NULL: there is none. Set when a call is claimed and cleared when CloudFront''s answer to the only such attempt is recorded, so that a crash in between leaves it set.';
+    'When the latest attempt began whose outcome is not known; NULL: there is none. Set when a call is claimed, and taken back when CloudFront''s answer to that call is recorded, so that a crash in between leaves it set.';
 COMMENT ON COLUMN invalidation.unanswered_since IS 'Queued: when the first of the calls began that CloudFront has not answered; any answer clears it, except one that says that such a call was accepted. InProgress: when the first question ended without a usable answer; any such answer clears it.';
-COMMENT ON COLUMN invalidation.throttled IS 'How often it was throttled since another answer; a call without an answer changes nothing.';
+COMMENT ON COLUMN invalidation.throttled IS 'How often it was throttled in a row; a call that could not be made changes nothing.';
 COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
 COMMENT ON COLUMN invalidation.set_aside IS
     'The site moved to another distribution before it was known whether this was accepted. It is sent again, under its own reference, if the site moves back.';

@@ -88,7 +88,8 @@ impl Dispatcher {
             .cloudfront_request(Operation::CreateInvalidation, outcome.into_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
-        let accepted_at = outcome.accepted_at(stored.unknown_since, now);
+        let may_be_since = stored.unknown_since.map(|_| stored.planned_at);
+        let accepted_at = outcome.accepted_at(may_be_since, now);
         let verdict = after_create(
             outcome,
             &Sent {

@@ -237,14 +237,14 @@ impl CreateOutcome {
         }
     }
 
-    /// When CloudFront accepted the batch, if it did: now, or at an earlier attempt, of which the
-    /// first began at `unknown_since`. Which one it was, CloudFront's own time tells.
+    /// When CloudFront accepted the batch, if it did: now, or at an earlier attempt, if any may have
+    /// been accepted since `may_be_since`. Which one it was, CloudFront's own time tells.
     pub fn accepted_at(
         &self,
-        unknown_since: Option<OffsetDateTime>,
+        may_be_since: Option<OffsetDateTime>,
         now: OffsetDateTime,
     ) -> OffsetDateTime {
-        match (self, unknown_since) {
+        match (self, may_be_since) {
             (
                 Self::Accepted {
                     created_at: Some(at),

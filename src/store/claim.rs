@@ -15,7 +15,7 @@ use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::spending::next_month;
-use crate::domain::{Beliefs, Bucket, KindCounts, Plan, Search, TraceParent, Waiting};
+use crate::domain::{Attempt, Beliefs, Bucket, KindCounts, Plan, Search, TraceParent, Waiting};
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -43,6 +43,17 @@ impl SendClaim {
         let slept = ended_at - self.taking.now > LEASE;
         let since = self.stored.unanswered_since.unwrap_or(self.taking.now);
         if slept { ended_at } else { since }
+    }
+
+    /// When the latest attempt began that CloudFront may have accepted, if any, now that this one
+    /// has ended like this.
+    pub(super) fn unknown_since(&self, attempt: Attempt) -> Option<OffsetDateTime> {
+        match attempt {
+            Attempt::Unknown => Some(self.taking.now),
+            Attempt::Refused | Attempt::RefusedAfterUnknown | Attempt::NotSent => {
+                self.stored.unknown_since
+            }
+        }
     }
 
     /// What else of ours is in progress at the distribution.
@@ -89,7 +100,7 @@ impl Store {
             return Ok(None);
         }
         let claimed = sqlx::query!(
-            "UPDATE invalidation SET attempts = attempts + 1, unknown_since = coalesce(unknown_since, $4),
+            "UPDATE invalidation SET attempts = attempts + 1, unknown_since = $4,
                                      unanswered_since = coalesce($5, $4), waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
              WHERE id = $1 AND status = 'Queued' AND next_at <= $4

@@ -10,7 +10,7 @@ use super::listen::announce_change;
 use super::pauses::pause_or_resume;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{count_usage, lock_publishes, lock_settings, move_publishes};
-use super::{Result, SendClaim, Store};
+use super::{Result, SendClaim, Store, integer};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
     AfterCreate, Attempt, AwsError, InvalidationId, InvalidationStatus as Status, Item, Limits,
@@ -266,17 +266,24 @@ impl Recording<'_> {
         let claim = self.claim;
         let free = matches!(why, WaitReason::Quota | WaitReason::Rate);
         let unanswered_since = match attempt {
-            Attempt::Unknown => Some(claim.unanswered_since(self.now)),
+            Attempt::Unknown | Attempt::RefusedAfterUnknown => {
+                Some(claim.unanswered_since(self.now))
+            }
             // Nothing could be asked: the time that passed counts for nothing.
             Attempt::NotSent if claim.stored.unknown_since.is_some() => Some(self.now),
             Attempt::NotSent | Attempt::Refused => None,
         };
+        // An attempt without an answer is another one that may have been accepted.
+        let throttled = match (why, attempt) {
+            (WaitReason::Rate, _) => claim.stored.throttled.saturating_add(1),
+            (_, Attempt::NotSent) => claim.stored.throttled,
+            _ => 0,
+        };
         let done = sqlx::query!(
             "UPDATE invalidation SET waiting_for = $3, next_at = $4, error = $5, fix = $6,
                                      attempts = attempts - CASE WHEN $7 THEN 1 ELSE 0 END,
-                                     unknown_since = CASE WHEN $8 THEN unknown_since END,
-                                     throttled = CASE WHEN $10 THEN throttled + 1 WHEN $11 THEN 0 ELSE throttled END,
-                                     unanswered_since = $9, lease_token = NULL, lease_until = NULL
+                                     unknown_since = $8, unanswered_since = $9, throttled = $10,
+                                     lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
             claim.stored.id,
             claim.taking.token,
@@ -285,10 +292,9 @@ impl Recording<'_> {
             serde_json::json!(error),
             self.record.fix,
             free,
-            attempt == Attempt::Unknown || claim.stored.unknown_since.is_some(),
+            claim.unknown_since(attempt),
             unanswered_since,
-            why == WaitReason::Rate,
-            attempt == Attempt::Refused,
+            integer(throttled),
         )
         .execute(&mut *self.tx)
         .await?;
@@ -298,21 +304,17 @@ impl Recording<'_> {
     /// Notes a definite refusal of what was set aside during the call: there is nothing left to
     /// send again.
     async fn set_aside(&mut self, after: &AfterCreate) -> Result<bool> {
-        let stored = &self.claim.stored;
-        let unknown = matches!(
-            after,
-            AfterCreate::Queued {
-                attempt: Attempt::Unknown,
-                ..
-            }
-        );
+        let claim = self.claim;
+        let attempt = match after {
+            AfterCreate::Queued { attempt, .. } => *attempt,
+            _ => Attempt::Refused,
+        };
         let done = sqlx::query!(
-            "UPDATE invalidation SET unknown_since = CASE WHEN $3 THEN unknown_since END,
-                                     lease_token = NULL, lease_until = NULL
+            "UPDATE invalidation SET unknown_since = $3, lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND set_aside",
-            stored.id,
-            self.claim.taking.token,
-            unknown || stored.unknown_since.is_some(),
+            claim.stored.id,
+            claim.taking.token,
+            claim.unknown_since(attempt),
         )
         .execute(&mut *self.tx)
         .await?;

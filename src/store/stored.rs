@@ -25,9 +25,9 @@ pub struct QueuedInvalidation {
     pub batch: InvalidationBatch,
     pub counts: KindCounts,
     pub planned_at: OffsetDateTime,
-    /// When the first attempt began that CloudFront may have accepted, if any.
+    /// When the latest attempt began that CloudFront may have accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often it has been throttled since it last got another answer.
+    /// How often it has been throttled in a row.
     pub throttled: u32,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     /// The refused batch that it is a piece of.

@@ -465,3 +465,40 @@ async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
     assert_eq!(service.state_of(&id).await, "unconfirmed");
     assert_eq!(sandbox.accepted().await.len(), 1);
 }
+
+/// What fills the quota may be the second call, half a minute after the first.
+#[tokio::test]
+async fn a_quota_that_a_later_lost_answer_may_have_filled_splits_nothing() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox.fail_creates(1, unavailable()).await;
+    let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
+    service.run().await;
+    let lost = json!({ "kind": "drop_answer" });
+    sandbox.spoil_answer(&lost).await;
+    service.pass(40).await;
+    assert_eq!(sandbox.accepted().await.len(), 1);
+    let full = json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 });
+    sandbox.fail_creates(1, full).await;
+    service.pass(21).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    assert_eq!(sandbox.accepted().await.len(), 1);
+}
+
+#[tokio::test]
+async fn throttled_repeats_of_an_earlier_call_split_nothing_that_a_later_one_may_have_sent() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox.fail_creates(1, unavailable()).await;
+    sandbox.fail_creates(5, throttling()).await;
+    let lost = json!({ "kind": "drop_answer" });
+    sandbox.spoil_answer(&lost).await;
+    sandbox.fail_creates(2, throttling()).await;
+    let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
+    service.run().await;
+    for _ in 0..60 {
+        service.pass(1).await;
+    }
+    assert_eq!(service.state_of(&id).await, "completed");
+    assert_eq!(sandbox.accepted().await.len(), 1);
+}

@@ -37,9 +37,9 @@ pub struct Sent<'a> {
     pub items: &'a [Item],
     /// Since when calls for it have had no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
-    /// When the first of the earlier attempts began that may have been accepted, if any.
+    /// When the last of the earlier attempts began that may have been accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often it had been throttled since it last had another answer.
+    /// How often it had been throttled in a row.
     pub throttled: u32,
     /// What else of ours is in progress at its distribution.
     pub others: KindCounts,
@@ -76,6 +76,8 @@ pub enum RateLesson {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     Refused,
+    /// The same, perhaps because an earlier one was accepted, which still counts.
+    RefusedAfterUnknown,
     /// It never left this machine.
     NotSent,
     Unknown,
@@ -181,7 +183,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if may_be_accepted {
-                queued(WaitReason::Quota, UNKNOWN_PAUSE, error, Attempt::Unknown)
+                let attempt = Attempt::RefusedAfterUnknown;
+                queued(WaitReason::Quota, UNKNOWN_PAUSE, error, attempt)
             } else if sent.items.len() > 1 && (little || size.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
