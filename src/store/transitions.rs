@@ -98,7 +98,7 @@ pub(super) async fn move_publishes(
     Ok(())
 }
 
-/// Counts an accepted invalidation in the month's usage.
+/// Counts an accepted invalidation in the usage of the month in which CloudFront accepted it.
 pub(super) async fn count_usage(
     connection: &mut PgConnection,
     invalidation: Uuid,
@@ -107,14 +107,13 @@ pub(super) async fn count_usage(
 ) -> Result<()> {
     let site = sqlx::query_scalar!(
         "INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
-         SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date, site_id, $2, 1, item_count, asked
+         SELECT date_trunc('month', submitted_at AT TIME ZONE 'UTC')::date, site_id, $2, 1, item_count, asked
          FROM invalidation WHERE id = $1
          ON CONFLICT (month, site_id, access_key_id) DO UPDATE SET
            requests = usage.requests + 1, paths = usage.paths + EXCLUDED.paths, asked = usage.asked + EXCLUDED.asked
          RETURNING site_id",
         invalidation,
         access_key,
-        now,
     )
     .fetch_one(&mut *connection)
     .await?;

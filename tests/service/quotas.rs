@@ -8,6 +8,7 @@ use skycms_cdn::domain::{
 };
 use skycms_cdn::store::{PublishFilter, PublishSummary};
 use time::Duration;
+use time::macros::datetime;
 
 use crate::support::{
     DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, texts, throttling,
@@ -519,6 +520,23 @@ async fn the_meter_follows_a_rotated_key() {
     assert_eq!(service.month().await.key_paths, 6);
     let free = service.state.limits.prices.free_left(month.key_paths);
     assert_eq!(free, 994);
+}
+
+/// The answer came after midnight, to a repeat.
+#[tokio::test]
+async fn what_was_accepted_before_midnight_counts_in_the_month_that_ended() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    // Far ahead of the sandbox, which has therefore accepted it as soon as it was planned.
+    let last_second = datetime!(2099-12-31 23:59:59 UTC);
+    let service = Stepped::start_at(database, sandbox, &[], last_second).await;
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.spoil_answer(&lost).await;
+    service.publish_and_run("/about").await;
+    service.pass(3).await;
+    assert_eq!(service.month().await.site_paths, 0);
+    let store = &service.state.store;
+    let ended = store.month_usage(service.site(), last_second).await;
+    assert_eq!(ended.unwrap().site_paths, 1);
 }
 
 #[tokio::test]
