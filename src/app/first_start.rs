@@ -161,7 +161,7 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
         .transpose()
         .map_err(AppError::CloudFront)?;
     let unknown = store
-        .set_environment_grants(&config.default_credentials_for)
+        .set_environment_grants(&config.default_credentials_for, now)
         .await?;
     for site in unknown {
         tracing::warn!(

@@ -1,11 +1,13 @@
 //! Who may use the AWS default credentials of the process, and for which distributions.
 
+use std::collections::BTreeSet;
+
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::settings::take_effect;
 use super::{Result, SiteId, Store};
-use crate::domain::DistributionId;
+use crate::domain::{DistributionId, NotASiteName, SiteName};
 
 impl Store {
     pub async fn may_use_default(
@@ -31,16 +33,7 @@ impl Store {
         distribution: &DistributionId,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let mut tx = self.begin_change(site).await?;
-        let done = sqlx::query!(
-            "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
-             ON CONFLICT DO NOTHING",
-            site.0,
-            distribution.as_str(),
-        )
-        .execute(&mut *tx)
-        .await?;
-        end_change(tx, site, distribution, done.rows_affected() > 0, now).await
+        self.grant(site, distribution, "operator", now).await
     }
 
     /// Revokes such a grant, and returns whether there was one. What the environment grants comes
@@ -63,36 +56,58 @@ impl Store {
     }
 
     /// Replaces the environment's grants with these: sites by name, each with a distribution.
-    /// Returns the names of sites that do not exist.
+    /// Returns the names of sites that do not exist. Each start of a replica says so again: what is
+    /// as it was changes nothing, so that a pause goes on.
     pub async fn set_environment_grants(
         &self,
         grants: &[(String, DistributionId)],
-    ) -> Result<Vec<String>> {
+        now: OffsetDateTime,
+    ) -> Result<BTreeSet<String>> {
         let sites: Vec<&str> = grants.iter().map(|(site, _)| site.as_str()).collect();
         let distributions: Vec<&str> = grants.iter().map(|(_, id)| id.as_str()).collect();
-        let mut tx = self.begin().await?;
-        sqlx::query!("DELETE FROM default_grant WHERE origin = 'environment'")
-            .execute(&mut *tx)
-            .await?;
         sqlx::query!(
-            "INSERT INTO default_grant (site_id, distribution_id, origin)
-             SELECT s.id, g.distribution_id, 'environment'
-             FROM unnest($1::text[], $2::text[]) AS g (site, distribution_id) JOIN site s ON s.name = g.site
-             ON CONFLICT DO NOTHING",
+            "DELETE FROM default_grant d
+             WHERE d.origin = 'environment' AND NOT EXISTS (
+               SELECT FROM unnest($1::text[], $2::text[]) AS g (site, distribution_id) JOIN site s ON s.name = g.site
+               WHERE s.id = d.site_id AND g.distribution_id = d.distribution_id)",
             &sites as &[&str],
             &distributions as &[&str],
         )
+        .execute(&self.pool)
+        .await?;
+        let mut unknown = BTreeSet::new();
+        for (name, distribution) in grants {
+            let site = match name.parse::<SiteName>() {
+                Ok(name) => self.site_id(&name).await?,
+                Err(NotASiteName) => None,
+            };
+            if let Some(site) = site {
+                self.grant(site, distribution, "environment", now).await?;
+            } else {
+                unknown.insert(name.clone());
+            }
+        }
+        Ok(unknown)
+    }
+
+    async fn grant(
+        &self,
+        site: SiteId,
+        distribution: &DistributionId,
+        origin: &str,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        let mut tx = self.begin_change(site).await?;
+        let done = sqlx::query!(
+            "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+            site.0,
+            distribution.as_str(),
+            origin,
+        )
         .execute(&mut *tx)
         .await?;
-        let unknown = sqlx::query_scalar!(
-            r#"SELECT DISTINCT name as "name!" FROM unnest($1::text[]) AS g (name)
-               WHERE NOT EXISTS (SELECT FROM site s WHERE s.name = g.name)"#,
-            &sites as &[&str],
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(unknown)
+        end_change(tx, site, distribution, done.rows_affected() > 0, now).await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use skycms_cdn::domain::{Credentials, Settings};
 
 use crate::faults::{assert_shows, only};
 use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy, settings};
@@ -197,6 +198,31 @@ async fn what_is_not_in_force_ends_no_pause() {
     assert!(store.revoke_default(site, distribution, now).await.unwrap());
     assert!(!store.revoke_default(site, distribution, now).await.unwrap());
     assert_eq!(standing(&service).await, before);
+}
+
+/// Each start of a replica brings them again.
+#[tokio::test]
+async fn default_credentials_that_the_environment_brings_end_a_pause_once() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    let by_default = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings(DISTRIBUTION, KEY)
+    };
+    service.save(site, &by_default).await;
+    service.publish_and_run("/about").await;
+    let (is_paused, version) = standing(&service).await;
+    assert!(is_paused);
+
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let grants = [("default".to_owned(), by_default.distribution_id)];
+    for _ in 0..2 {
+        let unknown = store.set_environment_grants(&grants, now).await.unwrap();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert_eq!(standing(&service).await, (false, version + 1));
+    }
+    store.set_environment_grants(&[], now).await.unwrap();
+    assert!(!store.may_use_default(site, &grants[0].1).await.unwrap());
 }
 
 /// Whether site `default` is paused, and the version of its settings.
