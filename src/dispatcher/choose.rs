@@ -10,7 +10,7 @@ use super::look::{LONGEST_HOLD, Look, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MOST_BYTES;
-use crate::domain::{AwsError, KindCounts, Room, WaitReason};
+use crate::domain::{KindCounts, Room, WaitReason};
 use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait};
 
 /// How often a claim is prepared again after something has changed, before the site is left for
@@ -87,11 +87,7 @@ impl Dispatcher {
         match store.plan_inputs(connection, site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
-                let error = match error {
-                    StoreError::NotGranted => AwsError::not_granted(),
-                    error => AwsError::new(AwsError::UNREADABLE_SECRET, error.to_string()),
-                };
-                let until = now + UNREADABLE_WAIT;
+                let (error, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
                 store.pause(site, &error, until, version, now).await?;
                 Ok(None)
             }

@@ -33,7 +33,7 @@ impl Dispatcher {
     }
 
     async fn poll(&self, claim: PollClaim) -> Ended {
-        let settings = claim.readable_settings();
+        let settings = claim.usable_settings();
         let (distribution, id) = (&claim.distribution, &claim.cloudfront_id);
         let outcome = match &claim.settings {
             Ok(Some(settings)) => tokio::select! {
@@ -41,7 +41,7 @@ impl Dispatcher {
                 () = self.give_up.cancelled() => GetOutcome::TryLater(AwsError::stopped()),
             },
             Ok(None) => GetOutcome::SettingsRejected(AwsError::no_settings()),
-            Err(unreadable) => GetOutcome::TryLater(unreadable.clone()),
+            Err(unusable) => GetOutcome::TryLater(unusable.clone()),
         };
         if settings.is_some() {
             self.metrics

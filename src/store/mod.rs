@@ -113,6 +113,8 @@ pub use stored::QueuedInvalidation;
 pub use tokens::TokenView;
 pub use waiting::Wait;
 
+use crate::domain::AwsError;
+
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can
 /// share the database: one that starts after a newer one has applied its own takes no notice of
 /// them.
@@ -180,6 +182,14 @@ impl StoreError {
                 )
             }
             Self::Migrate(_) | Self::Nul | Self::SiteGone => false,
+        }
+    }
+
+    /// What is said in place of AWS, which cannot be called for a site because of this.
+    pub fn in_place_of_aws(&self) -> AwsError {
+        match self {
+            Self::NotGranted => AwsError::not_granted(),
+            error => AwsError::new(AwsError::UNREADABLE_SECRET, error.to_string()),
         }
     }
 }

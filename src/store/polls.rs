@@ -32,21 +32,22 @@ pub struct PollClaim {
     pub unanswered_since: Option<OffsetDateTime>,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,
-    /// The site's settings in force, `None` if they were removed; or why they cannot be read.
+    /// The site's settings in force, `None` if they were removed; or why AWS cannot be called with
+    /// them.
     pub settings: Result<Option<Settings>, AwsError>,
     token: Uuid,
 }
 
 impl PollClaim {
-    /// The site's settings in force, if it has any and they can be read.
-    pub fn readable_settings(&self) -> Option<&Settings> {
+    /// The site's settings in force, if it has any and AWS can be called with them.
+    pub fn usable_settings(&self) -> Option<&Settings> {
         self.settings.as_ref().ok().and_then(Option::as_ref)
     }
 
     /// Whether the settings in force are for its distribution, so that the answer says something
     /// about them.
     pub fn is_of_settings_in_force(&self) -> bool {
-        self.readable_settings()
+        self.usable_settings()
             .is_some_and(|settings| settings.distribution_id == self.distribution)
     }
 }
@@ -99,7 +100,7 @@ impl Store {
                         // Only its own invalidations cannot be asked about; others are not held up.
                         Err(error) if error.is_about_a_row() => {
                             tracing::error!(%site, %error, "the invalidations of a site cannot be asked about");
-                            Err(AwsError::new(AwsError::UNREADABLE_SECRET, error.to_string()))
+                            Err(error.in_place_of_aws())
                         }
                         Err(error) => return Err(error),
                     })

@@ -246,6 +246,31 @@ async fn default_credentials_are_the_operators_to_give() {
     assert_eq!(service.sandbox.creates().await.len(), before);
 }
 
+/// One start without the variable is not the end of what is under way.
+#[tokio::test]
+async fn default_credentials_that_are_withdrawn_end_nothing_in_progress() {
+    let (service, shop, id) = neighbours().await;
+    service.sandbox.never_complete().await;
+    let publish = shop.publish_path("/about").await;
+    service.run().await;
+    let by_default = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings(SHOPS_DISTRIBUTION, SHOPS_KEY)
+    };
+    service.save(id, &by_default).await;
+    service.pass(2).await;
+    let shown = shop.get_publish(&publish).await;
+    assert_eq!(shown["state"], "in_progress", "{shown:#}");
+    let error = &shown["invalidations"][0]["error"];
+    assert_eq!(error["code"], "DefaultCredentialsNotAllowed");
+
+    let allowed = settings(SHOPS_DISTRIBUTION, SHOPS_KEY);
+    service.save(id, &allowed).await;
+    service.sandbox.complete().await;
+    service.pass(60).await;
+    assert_eq!(shop.get_publish(&publish).await["state"], "completed");
+}
+
 /// What AWS cannot be called for yet is accepted, so a dry run shows it too.
 #[tokio::test]
 async fn a_dry_run_needs_no_settings_that_work() {

@@ -14,8 +14,8 @@ pub(super) use self::save::take_effect;
 use super::seal::SecretOf;
 use super::{Result, SealError, SiteId, Store, StoreError};
 use crate::domain::{
-    AccessKeyId, Credentials, InvalidationId, InvalidationStatus, SecretAccessKey, Settings,
-    TestReport,
+    AccessKeyId, Credentials, DistributionId, InvalidationId, InvalidationStatus, Region,
+    SecretAccessKey, Settings, TestReport,
 };
 
 /// Where a set of settings stands.
@@ -158,24 +158,34 @@ impl Store {
         )
     }
 
-    /// The settings in force, if AWS may be called with them.
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// [`StoreError::NotGranted`] if AWS may not be called with them.
     pub(super) async fn settings_in_force(
         &self,
         connection: &mut PgConnection,
         site: SiteId,
     ) -> Result<Option<Settings>> {
-        let row = sqlx::query_as!(
-            Row,
-            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!", access_key_id,
-                      secret_access_key, region as "region!", saved_at as "saved_at!", tested_at, test_report,
-                      NULL as "test_status?: InvalidationStatus"
-               FROM settings_in_force WHERE site_id = $1 AND granted"#,
+        let row = sqlx::query!(
+            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
+                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
+                      region as "region!: Region", granted as "granted!"
+               FROM settings_in_force WHERE site_id = $1"#,
             site.0,
         )
         .fetch_optional(connection)
         .await?;
-        row.map(|row| Ok(self.read_settings(site, row)?.settings))
-            .transpose()
+        let Some(row) = row else { return Ok(None) };
+        if !row.granted {
+            return Err(StoreError::NotGranted);
+        }
+        let sealed = row.secret_access_key.as_deref();
+        Ok(Some(Settings {
+            credentials: self.credentials(site, row.slot, row.access_key_id, sealed)?,
+            distribution_id: row.distribution_id,
+            region: row.region,
+        }))
     }
 
     pub(super) fn credentials(
