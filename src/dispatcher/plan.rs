@@ -93,10 +93,8 @@ impl Look<'_> {
                     ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
                 }));
             }
-            let unlimited = waiting.iter().filter(|w| wanted.may_take(w.items.len()));
-            let needs = unlimited.map(|w| KindCounts::of(&w.items));
-            let most = needs.fold(KindCounts::default(), KindCounts::at_least);
-            return Ok(Planned::NoRoom(self.no_room_for(most, room, limited_until)));
+            let wait = self.no_room_for(plan.short, room, limited_until);
+            return Ok(Planned::NoRoom(wait));
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();

@@ -150,6 +150,7 @@ fn what_does_not_fit_waits_and_says_why() {
         site.plan(&waiting),
         Plan {
             has_backlog: true,
+            short: KindCounts::counted(2, 0),
             ..Plan::default()
         }
     );
@@ -254,6 +255,15 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
     assert_eq!(batches(&site.plan(&waiting)), [["/blog/*"]]);
     site.policy = Policy::Exact;
     assert!(site.plan(&waiting).folds.is_empty());
+}
+
+#[test]
+fn what_is_folded_lacks_room_for_a_wildcard_and_for_no_page() {
+    let mut site = Site::new(Policy::Economical);
+    (site.free, site.room) = (0, room(3_000, 0, 3_000));
+    let plan = site.plan(&[publish(1, (0..90).map(|i| format!("/blog/{i}")))]);
+    assert!(plan.batches.is_empty() && plan.has_backlog);
+    assert_eq!(plan.short, KindCounts::counted(0, 1));
 }
 
 #[test]

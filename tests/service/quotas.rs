@@ -272,6 +272,24 @@ async fn what_there_is_some_room_for_and_not_enough_waits_for_the_quota() {
 }
 
 #[tokio::test]
+async fn a_page_that_goes_as_a_wildcard_waits_for_the_rate_of_wildcards() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_WILDCARDS_PER_SECOND", "1")]).await;
+    service.sandbox.never_complete().await;
+    service
+        .allow(Spending {
+            policy: Policy::Everything,
+            ..Spending::default()
+        })
+        .await;
+    service.publish_and_run("/first").await;
+    let id = service.publish_and_run("/second").await;
+    let held = service.api.get_publish(&id).await;
+    assert_eq!(held["waiting_for"], "rate", "{held:#}");
+    service.pass(3).await;
+    assert_ne!(service.state_of(&id).await, "queued");
+}
+
+#[tokio::test]
 async fn past_a_monthly_limit_exact_may_become_economical() {
     let service = Stepped::start().await;
     service.allow(limit(10, PastLimit::Economical)).await;

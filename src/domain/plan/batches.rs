@@ -8,12 +8,21 @@ use crate::domain::{Item, KindCounts, PerKind, Room, coverage::Cover};
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
 
-/// The items that go, and the publishes that need more paths than are left, by ascending index.
-pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<usize>) {
+/// What goes, and what does not.
+pub(super) struct Choice<'a> {
+    /// The items that go.
+    pub(super) chosen: Cover<'a>,
+    /// The publishes that need more paths than are left, by ascending index.
+    pub(super) limited: Vec<usize>,
+    /// The most of each kind that was needed by one that there was no room for.
+    pub(super) short: KindCounts,
+}
+
+pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> Choice<'a> {
     let room = input.room;
     let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
-    let mut reserved = KindCounts::default();
+    let (mut reserved, mut short) = (KindCounts::default(), KindCounts::default());
     let mut limited = Vec::new();
     for (i, waiting) in input.waiting.iter().enumerate() {
         let sent = waiting
@@ -38,6 +47,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
             chosen.extend(missing.items());
             continue;
         }
+        short = short.at_least(need);
         let would_wait_for_ever = !quota.allows(KindCounts::default(), need)
             || need.total() > u64::from(quota.paths_per_request)
             || missing.bytes() > MOST_BYTES;
@@ -59,7 +69,11 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>
             reserved = reserved + left;
         }
     }
-    (chosen, limited)
+    Choice {
+        chosen,
+        limited,
+        short,
+    }
 }
 
 /// Adds what one call has room for besides what is reserved, up to `most` items in all, and returns

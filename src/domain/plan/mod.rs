@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 pub use self::batches::MOST_BYTES;
-use self::batches::{choose, pack};
+use self::batches::{Choice, choose, pack};
 use self::policy::folds;
 pub use self::policy::{DEFAULT_THRESHOLD, Policy, Terms};
 pub use self::wanted::Wanted;
@@ -82,6 +82,8 @@ pub struct Plan {
     pub taken: Vec<Uuid>,
     /// Whether publishes are left because there is no room for them.
     pub has_backlog: bool,
+    /// The most of each kind that one of those needs, as it would be sent.
+    pub short: KindCounts,
     /// Whether publishes are left because they need more than [`Terms::paths_left`].
     pub is_limited: bool,
     /// The wildcards that folding put in place of what was asked.
@@ -111,18 +113,18 @@ pub struct Saved {
 /// Decides which of the waiting publishes go now, and in which batches.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let folds = folds(input);
-    let (chosen, limited) = choose(input, &folds.iter().collect());
-    let batches = pack(&chosen, input.room, input.quota);
-    finish(input, &chosen, &batches, &limited, &folds)
+    let choice = choose(input, &folds.iter().collect());
+    let batches = pack(&choice.chosen, input.room, input.quota);
+    finish(input, &choice, &batches, &folds)
 }
 
 fn finish(
     input: &PlanInput<'_>,
-    chosen: &Cover<'_>,
+    choice: &Choice<'_>,
     batches: &[Vec<&Item>],
-    limited: &[usize],
     folds: &[Item],
 ) -> Plan {
+    let chosen = &choice.chosen;
     let batch_of: HashMap<&Item, usize> = batches
         .iter()
         .enumerate()
@@ -136,6 +138,7 @@ fn finish(
                 publishes: Vec::new(),
             })
             .collect(),
+        short: choice.short,
         ..Plan::default()
     };
     let mut asked = 0;
@@ -148,7 +151,7 @@ fn finish(
         let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
         if items.len() == waiting.items.len() {
             plan.taken.push(waiting.publish);
-        } else if limited.binary_search(&i).is_ok() {
+        } else if choice.limited.binary_search(&i).is_ok() {
             plan.is_limited = true;
         } else {
             plan.has_backlog = true;
