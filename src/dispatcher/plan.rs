@@ -26,18 +26,14 @@ impl Look<'_> {
             .terms(&inputs.month, inputs.in_flight, &limits.prices);
         let quota = limits.quota();
         let wanted = Wanted { terms, room, quota };
-        if let Some(kind) = wanted.only_kind() {
-            let waits = store.waits_with(self.connection, inputs.site, kind);
-            match waits.await? {
-                None => return Ok(Planned::Next(Next::Nothing)),
-                Some(false) => {
-                    return Ok(Planned::NoRoom(self.no_room_for(
-                        kind.one_of_the_other(),
-                        room,
-                        None,
-                    )));
-                }
-                Some(true) => {}
+        let lacks = |kind: Kind| wanted.lacks(kind.one()).is_some();
+        if Kind::ALL.into_iter().any(lacks) {
+            let kinds = store.kinds_waiting(self.connection, inputs.site).await?;
+            if kinds == KindCounts::default() {
+                return Ok(Planned::Next(Next::Nothing));
+            }
+            if let Some(short) = wanted.lacks(kinds) {
+                return Ok(Planned::NoRoom(self.no_room_for(short, room, None)));
             }
         }
         let distribution = &inputs.settings.distribution_id;
@@ -62,7 +58,8 @@ impl Look<'_> {
             .map(|publish| KindCounts::of(&publish.items))
             .sum();
         let backlog_since = inputs.backlog_since;
-        let may_fold = terms.may_fold(most, limits.is_overdue(most, backlog_since, now));
+        let may_fold = !wanted.is_nothing()
+            && terms.may_fold(most, limits.is_overdue(most, backlog_since, now));
         let known_paths = if may_fold {
             store.known_paths(inputs.site).await?
         } else {

@@ -22,8 +22,9 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
 
-    pub fn one_of_the_other(self) -> KindCounts {
-        PerKind::each(|kind| u32::from(kind != self))
+    /// One of this kind, and none of the other.
+    pub fn one(self) -> KindCounts {
+        PerKind::each(|kind| u32::from(kind == self))
     }
 
     pub fn is_of(self, item: &Item) -> bool {

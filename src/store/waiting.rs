@@ -211,27 +211,23 @@ impl Store {
         }
     }
 
-    /// Whether any publish that waits has items of this kind; `None` if nothing waits. Nothing is
-    /// unpacked for this: in a storm it is asked again and again while the quota of the other kind
-    /// is full.
-    pub async fn waits_with(
+    /// One of each kind that publishes wait with; none if nothing waits. Nothing is unpacked for
+    /// this: in a storm it is asked again and again while a quota is full.
+    pub async fn kinds_waiting(
         &self,
         connection: &mut Connection,
         site: SiteId,
-        kind: Kind,
-    ) -> Result<Option<bool>> {
-        Ok(sqlx::query_scalar!(
-            "SELECT CASE
-               WHEN NOT EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL) THEN NULL
-               WHEN $2 THEN EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
-                                                          AND wildcards > 0)
-               ELSE EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
-                                                  AND files > 0) END",
+    ) -> Result<KindCounts> {
+        let row = sqlx::query!(
+            r#"SELECT EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                                                    AND files > 0) as "files!",
+                      EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                                                    AND wildcards > 0) as "wildcards!""#,
             site.0,
-            kind == Kind::Wildcards,
         )
         .fetch_one(connection.sql())
-        .await?)
+        .await?;
+        Ok(KindCounts::counted(row.files, row.wildcards))
     }
 
     /// Takes publishes that have nothing left to send out of the queue: invalidations of the

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    DistributionId, Limits, MonthlyLimit, PastLimit, Policy, Room, Spending, Terms, WaitReason,
-    Waiting, Wanted,
+    DistributionId, KindCounts, Limits, MonthlyLimit, PastLimit, Policy, Room, Spending, Terms,
+    WaitReason, Waiting, Wanted,
 };
 use skycms_cdn::store::Wait;
 use time::OffsetDateTime;
@@ -734,16 +734,48 @@ async fn read_with(service: &Stepped, files: u32, wildcards: u32) -> Vec<Waiting
         policy: Policy::Exact,
         ..all().terms
     };
+    read_as(service, Wanted { terms, room, quota }).await
+}
+
+async fn read_as(service: &Stepped, wanted: Wanted) -> Vec<Waiting> {
     let store = &service.state.store;
     store
         .waiting(
             &mut store.connect().await.unwrap(),
             service.site(),
             &DISTRIBUTION.parse::<DistributionId>().unwrap(),
-            Wanted { terms, room, quota },
+            wanted,
         )
         .await
         .unwrap()
+}
+
+/// Where nothing is left of the monthly limit, or there is no room of either kind.
+#[tokio::test]
+async fn only_the_front_is_read_where_nothing_can_go() {
+    let service = Stepped::start().await;
+    for n in 0..20 {
+        service.publish_paths([format!("/{n}")]).await;
+    }
+    for policy in [Policy::Exact, Policy::Economical, Policy::Everything] {
+        let free = Terms {
+            policy,
+            ..all().terms
+        };
+        let spent = Terms {
+            paths_left: Some(0),
+            ..free
+        };
+        let (room, quota) = (Room::default(), Room::default());
+        let full = Room {
+            items: KindCounts::default(),
+            ..room
+        };
+        for (terms, room) in [(spent, room), (free, full)] {
+            let read = read_as(&service, Wanted { terms, room, quota }).await;
+            assert!(read.len() < 10, "{policy:?}: {}", read.len());
+        }
+    }
 }
 
 #[tokio::test]

@@ -289,6 +289,36 @@ async fn a_page_that_goes_as_a_wildcard_waits_for_the_rate_of_wildcards() {
     assert_ne!(service.state_of(&id).await, "queued");
 }
 
+/// What cannot be planned shows whether it was tried.
+#[tokio::test]
+async fn nothing_is_read_while_there_is_no_room_for_any_of_it() {
+    for policy in [Policy::Exact, Policy::Economical, Policy::Everything] {
+        let service = Stepped::start_with(&[
+            ("CLOUDFRONT_FILES_IN_PROGRESS", "1"),
+            ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+        ])
+        .await;
+        service.sandbox.never_complete().await;
+        service
+            .allow(Spending {
+                policy,
+                ..Spending::default()
+            })
+            .await;
+        let first = ["/page", "/section/*"].map(String::from);
+        service.publish_paths(first).await;
+        service.run().await;
+        let id = service.api.publish_path("/second").await;
+        service
+            .database
+            .change("UPDATE publish SET items = '{not an item}' WHERE NOT planned")
+            .await;
+        service.run().await;
+        let held = service.api.get_publish(&id).await;
+        assert_eq!(held["waiting_for"], "quota", "{policy:?}: {held:#}");
+    }
+}
+
 #[tokio::test]
 async fn past_a_monthly_limit_exact_may_become_economical() {
     let service = Stepped::start().await;

@@ -13,10 +13,25 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The only kind that there is room for, if publishes without any of it cannot go.
-    pub fn only_kind(&self) -> Option<Kind> {
-        let kind = self.only_missing(KindCounts::default());
-        kind.filter(|_| self.terms.paths_left.is_none())
+    /// What there is no room for, if nothing can go for want of it: one of each kind that may be
+    /// sent for what waits, of which `waiting` has one of each kind. None where some may go, or
+    /// where only what waits tells whether the monthly limit holds it.
+    pub fn lacks(&self, waiting: KindCounts) -> Option<KindCounts> {
+        let (policy, wildcard) = (self.terms.policy, Kind::Wildcards.one());
+        let may_need = match policy {
+            Policy::Exact => waiting,
+            Policy::Economical => waiting.at_least(wildcard),
+            Policy::Everything => wildcard,
+        };
+        let has_room = may_need.kinds().any(|kind| self.room.items[kind] > 0);
+        let left = self.terms.paths_left;
+        let may_be_limited = left.is_some_and(|left| left == 0 || policy != Policy::Everything);
+        (!has_room && !may_be_limited).then_some(may_need)
+    }
+
+    /// Whether nothing can go, whatever waits.
+    pub fn is_nothing(&self) -> bool {
+        self.terms.paths_left == Some(0) || self.room.items == KindCounts::default()
     }
 
     /// The one kind of which more may go than these different items, if there is one such kind and
@@ -55,13 +70,15 @@ impl Wanted {
     }
 
     /// Whether this many different items are enough. What there is no room for does not count, so
-    /// that what comes after it is seen too. Where there is folding, no number is enough.
+    /// that what comes after it is seen too. Where there is folding, no number is enough, and where
+    /// nothing can go, any is: what is at the front says why.
     pub fn is_enough(&self, different: KindCounts) -> bool {
         let Room {
             items,
             paths_per_request,
         } = self.room;
         let most = items.total().min(paths_per_request.into());
-        self.terms.policy == Policy::Exact && different.at_most(items).total() >= most
+        self.is_nothing()
+            || self.terms.policy == Policy::Exact && different.at_most(items).total() >= most
     }
 }
