@@ -55,7 +55,7 @@ COMMENT ON COLUMN site.waits_for IS
 COMMENT ON COLUMN site.waits_since IS 'When that was. What it has published since is looked at all the same.';
 COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
 COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
-COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force. A claim restates it.';
+COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force or of what the owner allows, and when what was planned is taken back. Whoever has planned restates it.';
 COMMENT ON COLUMN site.publishing_version IS
     'Raised with every change of publisher_hosts, related, directory_variants and origin_path. A form restates the one it was filled in from.';
 COMMENT ON COLUMN site.spending_version IS 'The same for policy, fold_threshold, monthly_limit and past_limit.';

@@ -190,10 +190,16 @@ pub(super) async fn supersede(
 
 impl Store {
     /// Takes back what of a site is planned and certainly was not accepted: its publishes are
-    /// planned again.
+    /// planned again. Whoever has read what covers them reads again: the version of the settings,
+    /// which is restated, grows.
     pub async fn take_back(&self, site: SiteId) -> Result<()> {
         let mut tx = self.begin().await?;
-        lock_settings(&mut tx, site).await?;
+        sqlx::query!(
+            "UPDATE site SET settings_version = settings_version + 1 WHERE id = $1",
+            site.0,
+        )
+        .execute(&mut *tx)
+        .await?;
         let planned = sqlx::query_scalar!(
             "SELECT id FROM invalidation
              WHERE site_id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL

@@ -258,6 +258,22 @@ async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
     assert!(service.sandbox.creates().await.is_empty());
 }
 
+/// Another replica has read that all of a publish is covered.
+#[tokio::test]
+async fn what_is_taken_back_counts_as_covering_nothing() {
+    let service = Stepped::start().await;
+    let (store, site) = (&service.state.store, service.site());
+    let id = service.api.publish_path("/about").await;
+    let (limits, now) = (service.state.limits, service.state.clock.now());
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &limits, now);
+    let inputs = inputs.await.unwrap().unwrap();
+    store.take_back(site).await.unwrap();
+    let publish = id.parse().unwrap();
+    store.settle(&inputs, &[publish]).await.unwrap();
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
 fn taking(service: &Stepped, inputs: &PlanInputs) -> Taking {
     Taking {
         bucket: inputs.bucket.take(&service.state.limits).unwrap(),
