@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Covered, SiteId, Store, StoreError, within};
+use crate::store::{Covered, Publishes, SiteId, Store, StoreError, within};
 
 use self::choose::Calls;
 use self::wake::News;
@@ -242,8 +242,8 @@ impl Dispatcher {
 
     /// What an invalidation covers, for logs and metrics: what was recorded of it stands, whether
     /// or not this can be read.
-    async fn covered(&self, site: SiteId, invalidation: Uuid) -> Covered {
-        match self.store.covered(invalidation).await {
+    async fn covered(&self, site: SiteId, invalidation: Uuid, publishes: Publishes) -> Covered {
+        match self.store.covered(invalidation, publishes).await {
             Ok(Some(covered)) => covered,
             Ok(None) | Err(_) => Covered::unknown(site),
         }

@@ -9,7 +9,7 @@ use super::{Dispatcher, Ended};
 use crate::domain::{
     AfterGet, Asked, AwsError, GetOutcome, InvalidationStatus, Operation, after_get,
 };
-use crate::store::{Covered, PollClaim, StoreError};
+use crate::store::{Covered, PollClaim, Publishes, StoreError};
 
 impl Dispatcher {
     /// Claims invalidations that are due to be asked about, and starts a call for each.
@@ -70,7 +70,10 @@ impl Dispatcher {
             let covered = match after {
                 // By far the most frequent, and not worth a query.
                 AfterGet::Again { error: None, .. } => Covered::unknown(claim.site),
-                _ => self.covered(claim.site, claim.invalidation).await,
+                _ => {
+                    self.covered(claim.site, claim.invalidation, Publishes::Named)
+                        .await
+                }
             };
             log(&claim, &after, request_id.as_deref(), &covered);
         }

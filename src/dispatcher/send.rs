@@ -13,7 +13,7 @@ use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, InvalidationStatus, Operation, Sent, TraceParent,
     after_create,
 };
-use crate::store::{Covered, Recorded, SendClaim, SendRecord, SiteId, within};
+use crate::store::{Covered, Publishes, Recorded, SendClaim, SendRecord, SiteId, within};
 
 impl Dispatcher {
     /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
@@ -128,7 +128,7 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let covered = self.covered(inputs.site, stored.id).await;
+                let covered = self.covered(inputs.site, stored.id, Publishes::All).await;
                 self.count_send(&claim, after, accepted_at, &covered);
                 let span_id = trace.as_ref().map(TraceParent::span_id);
                 log(&claim, after, request_id.as_deref(), span_id, &covered);

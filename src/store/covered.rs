@@ -15,8 +15,18 @@ const NAMED: usize = 5;
 pub struct Covered {
     /// The site's name.
     pub site: String,
-    /// The publishes it covers, oldest first.
+    /// The publishes it covers, oldest first, as far as they were read.
     pub publishes: Vec<CoveredPublish>,
+    /// How many it covers.
+    count: usize,
+}
+
+/// Which of the publishes that an invalidation covers are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Publishes {
+    All,
+    /// Those that a log line names.
+    Named,
 }
 
 #[derive(Clone, Debug)]
@@ -34,17 +44,18 @@ impl Covered {
         Self {
             site: site.to_string(),
             publishes: Vec::new(),
+            count: 0,
         }
     }
 
     /// The publishes' identifiers, for the log; of many, the first.
     pub fn publish_ids(&self) -> String {
         let ids = self.publishes.iter().map(|publish| publish.id);
-        some_of(&ids.collect::<Vec<_>>())
+        some_of(&ids.collect::<Vec<_>>(), self.count)
     }
 
-    /// The traces that they belong to, each once; of many, the first. None where no publisher named
-    /// one.
+    /// The traces that `publishes` belong to, each once; of many, the first. None where no
+    /// publisher named one.
     pub fn trace_ids(&self) -> Option<String> {
         let mut seen = HashSet::new();
         let traces: Vec<_> = self
@@ -54,14 +65,15 @@ impl Covered {
             .map(TraceParent::trace_id)
             .filter(|trace| seen.insert(*trace))
             .collect();
-        (!traces.is_empty()).then(|| some_of(&traces))
+        (!traces.is_empty()).then(|| some_of(&traces, traces.len()))
     }
 }
 
-fn some_of(all: &[impl ToString]) -> String {
-    let some: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+/// The first of `count`.
+fn some_of(first: &[impl ToString], count: usize) -> String {
+    let some: Vec<String> = first.iter().take(NAMED).map(ToString::to_string).collect();
     let some = some.join(" ");
-    match all.len().saturating_sub(NAMED) {
+    match count.saturating_sub(NAMED) {
         0 => some,
         more => format!("{some} and {more} more"),
     }
@@ -69,20 +81,32 @@ fn some_of(all: &[impl ToString]) -> String {
 
 impl Store {
     /// What an invalidation covers, or `None` if it no longer exists.
-    pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>> {
+    pub async fn covered(
+        &self,
+        invalidation: Uuid,
+        publishes: Publishes,
+    ) -> Result<Option<Covered>> {
+        let most = match publishes {
+            Publishes::All => None,
+            Publishes::Named => Some(NAMED as i64),
+        };
         let rows = sqlx::query!(
-            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",
+            r#"SELECT s.name, (SELECT count(*) FROM coverage WHERE invalidation_id = $1) as "count!",
+                      p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",
                       p.traceparent as "traceparent?"
                FROM invalidation i
                JOIN site s ON s.id = i.site_id
-               LEFT JOIN coverage c ON c.invalidation_id = i.id
+               LEFT JOIN (
+                 SELECT site_id, publish_id FROM coverage WHERE invalidation_id = $1
+                 ORDER BY publish_id LIMIT $2) c ON true
                LEFT JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
                WHERE i.id = $1 ORDER BY p.id"#,
             invalidation,
+            most,
         )
         .fetch_all(&self.pool)
         .await?;
-        let site = rows.first().map(|row| row.name.clone());
+        let first = rows.first().map(|row| (row.name.clone(), row.count));
         let publishes = rows.into_iter().filter_map(|row| {
             Some(CoveredPublish {
                 id: row.id?,
@@ -91,9 +115,10 @@ impl Store {
                 traceparent: row.traceparent.as_deref().and_then(TraceParent::parse),
             })
         });
-        Ok(site.map(|site| Covered {
+        Ok(first.map(|(site, count)| Covered {
             site,
             publishes: publishes.collect(),
+            count: usize::try_from(count).unwrap_or_default(),
         }))
     }
 }

@@ -73,7 +73,7 @@ pub use alive::Patience;
 pub use audit::{AuditFilter, AuditRecord};
 pub use claim::{SendClaim, Taking};
 pub use connection::Connection;
-pub use covered::{Covered, CoveredPublish};
+pub use covered::{Covered, CoveredPublish, Publishes};
 pub use deliveries::{DeliveryClaim, DeliveryState, DeliveryView};
 pub use edge::EdgeClaim;
 pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};

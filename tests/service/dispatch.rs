@@ -7,7 +7,7 @@ use skycms_cdn::domain::{
     AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, MonthlyLimit, PastLimit, Plan,
     PlanInput, Policy, Room, Spending, Terms, Verdict, WaitReason, Waiting, Wanted, plan,
 };
-use skycms_cdn::store::{PlanInputs, Recorded, SendClaim, SendRecord, Slot, Taking};
+use skycms_cdn::store::{PlanInputs, Publishes, Recorded, SendClaim, SendRecord, Slot, Taking};
 
 use crate::support::{
     DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling, unavailable,
@@ -256,6 +256,23 @@ async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
     assert!(claim.await.unwrap().is_none());
     service.pass(60).await;
     assert!(service.sandbox.creates().await.is_empty());
+}
+
+/// A rebuild may be thousands.
+#[tokio::test]
+async fn no_more_publishes_are_read_for_the_log_than_it_names() {
+    let service = Stepped::start().await;
+    for n in 0..7 {
+        service.api.publish_path(&format!("/{n}")).await;
+    }
+    let sent = claim(&service).await.stored.id;
+    for (publishes, read) in [(Publishes::All, 7), (Publishes::Named, 5)] {
+        let covered = service.state.store.covered(sent, publishes).await;
+        let covered = covered.unwrap().unwrap();
+        assert_eq!(covered.publishes.len(), read);
+        let named = covered.publish_ids();
+        assert!(named.ends_with(" and 2 more"), "{named}");
+    }
 }
 
 /// Another replica has read that all of a publish is covered.
