@@ -55,11 +55,12 @@ impl Store {
                 .await?;
             announce_sites(tx).await?;
         }
+        let token = hash(token.expose_secret());
         let has = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token
                               WHERE site_id = $1 AND token_hash = $2 AND revoked_at IS NULL) as "has!""#,
             site.0,
-            hash(token.expose_secret()).as_slice(),
+            token.as_slice(),
         )
         .fetch_one(&mut **tx)
         .await?;
