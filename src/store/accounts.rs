@@ -19,8 +19,8 @@ pub(super) const DEVICE_MEMORY: Duration = Duration::days(365);
 pub enum PasswordProof<'a> {
     /// A one-time link.
     Link(&'a TokenHash),
-    /// The password with this hash.
-    Current(&'a str),
+    /// The password with this hash, in this session: turning the second step on ends sessions.
+    Current(&'a str, &'a TokenHash),
 }
 
 impl Store {
@@ -64,7 +64,7 @@ impl Store {
     ) -> Result<bool> {
         let (link, current) = match proof {
             PasswordProof::Link(link) => (Some(link), None),
-            PasswordProof::Current(hash) => (None, Some(hash)),
+            PasswordProof::Current(hash, session) => (None, Some((hash, session))),
         };
         let mut tx = self.begin().await?;
         // All at once: of two that are used at the same time, one waits for the other here.
@@ -79,6 +79,25 @@ impl Store {
         if link.is_some() && !works.contains(&true) {
             return Ok(false);
         }
+        if let Some((hash, session)) = current {
+            // Locked first, so that the session is looked for after whatever has ended it.
+            sqlx::query!(
+                "SELECT FROM account WHERE name = $1 AND password_hash = $2 FOR UPDATE",
+                ADMIN,
+                hash,
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+            let goes_on = sqlx::query_scalar!(
+                r#"SELECT EXISTS (SELECT FROM session WHERE token_hash = $1) as "goes_on!""#,
+                session.as_slice(),
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            if !goes_on {
+                return Ok(false);
+            }
+        }
         let set = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at,
@@ -88,7 +107,7 @@ impl Store {
             hash,
             now,
             link.is_some(),
-            current,
+            current.map(|(hash, _)| hash),
         )
         .execute(&mut *tx)
         .await?;
@@ -120,12 +139,14 @@ impl Store {
     /// From now on asks for codes of that app, later than `code`; with `None`, for none. Returns
     /// whether that is new: an app that is in use is not replaced, and nothing changes if
     /// `password`, the hash of the one that was shown, is no longer the admin's. Links that were
-    /// made before no longer set the password.
+    /// made before no longer set the password, and sessions that began without a code end, except
+    /// for `own`.
     pub async fn set_second_step(
         &self,
         secret: Option<&SecretString>,
         code: Option<i64>,
         password: &str,
+        own: &TokenHash,
     ) -> Result<bool> {
         let seal = |secret| self.seal(SecretOf::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
@@ -143,6 +164,15 @@ impl Store {
         .await?;
         if done.rows_affected() != 1 {
             return Ok(false);
+        }
+        if secret.is_some() {
+            sqlx::query!(
+                "DELETE FROM session WHERE user_name = $1 AND source = 'password' AND token_hash <> $2",
+                ADMIN,
+                own.as_slice(),
+            )
+            .execute(&mut *tx)
+            .await?;
         }
         tx.commit().await?;
         Ok(true)

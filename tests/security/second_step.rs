@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use skycms_cdn::store::{PasswordProof, hash};
 use time::Duration;
 
+use crate::set_up::only_session;
 use crate::support::{Answer, Browser, PASSWORD, Service, between};
 
 /// The secret that the page offers.
@@ -134,8 +135,9 @@ async fn of_two_presses_one_turns_it_on_or_off() {
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let (store, secret) = (&service.state.store, offered(&mut owner).await);
     let password = store.password_hash().await.unwrap().unwrap();
+    let own = only_session(&service).await;
     for (secret, code) in [(Some(&secret), Some(1)), (None, None)] {
-        let set = || store.set_second_step(secret, code, &password);
+        let set = || store.set_second_step(secret, code, &password, &own);
         assert!(set().await.unwrap());
         assert!(!set().await.unwrap());
     }
@@ -156,7 +158,8 @@ async fn of_a_link_and_the_second_step_the_later_one_changes_nothing() {
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let (store, now) = (&service.state.store, service.state.clock.now());
     let (secret, link) = (offered(&mut owner).await, hash("a link"));
-    let turn_on = |password| store.set_second_step(Some(&secret), Some(1), password);
+    let own = hash("a session");
+    let turn_on = |password| store.set_second_step(Some(&secret), Some(1), password, &own);
     let use_link = |new| store.set_password(new, PasswordProof::Link(&link), now);
 
     let first = store.password_hash().await.unwrap().unwrap();

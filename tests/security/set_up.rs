@@ -1,6 +1,7 @@
 //! The one-time link that sets the admin's password.
 
-use skycms_cdn::store::{PasswordProof, hash};
+use secrecy::SecretString;
+use skycms_cdn::store::{PasswordProof, TokenHash, hash};
 use time::Duration;
 
 use crate::support::{LOG, PASSWORD, Service};
@@ -89,6 +90,18 @@ async fn the_link_ends_when_the_environment_sets_the_password() {
     assert_eq!(reader.sign_in(PASSWORD).await.status, 303);
 }
 
+/// The session of the only one who is signed in.
+pub(crate) async fn only_session(service: &Service) -> TokenHash {
+    let token = sqlx::query_scalar::<_, Vec<u8>>("SELECT token_hash FROM session");
+    let token = token.fetch_one(&mut service.database.connect().await).await;
+    token.unwrap().try_into().unwrap()
+}
+
+async fn session_of(service: &Service) -> TokenHash {
+    assert_eq!(service.browser().sign_in(PASSWORD).await.status, 303);
+    only_session(service).await
+}
+
 /// Whoever has lost their password may have lost their browser to somebody else.
 #[tokio::test]
 async fn the_link_makes_every_browser_a_stranger() {
@@ -97,7 +110,8 @@ async fn the_link_makes_every_browser_a_stranger() {
     let (device, link) = (hash("a device"), hash("a link"));
     store.remember_device(&device, now).await.unwrap();
     let current = store.password_hash().await.unwrap().unwrap();
-    let change = PasswordProof::Current(&current);
+    let own = session_of(&service).await;
+    let change = PasswordProof::Current(&current, &own);
     assert!(store.set_password("a hash", change, now).await.unwrap());
     assert!(store.knows_device(&device, now).await.unwrap());
     store.add_set_up_link(&link, now).await.unwrap();
@@ -115,9 +129,25 @@ async fn of_two_changes_that_show_the_same_password_one_is_made() {
     let service = Service::start().await;
     let (store, now) = (&service.state.store, service.state.clock.now());
     let current = store.password_hash().await.unwrap().unwrap();
-    let change = PasswordProof::Current(&current);
+    let own = session_of(&service).await;
+    let change = PasswordProof::Current(&current, &own);
     assert!(store.set_password("one", change, now).await.unwrap());
     assert!(!store.set_password("two", change, now).await.unwrap());
     let hash = store.password_hash().await.unwrap();
     assert_eq!(hash.as_deref(), Some("one"));
+}
+
+/// Whoever is about to change the password began without a code.
+#[tokio::test]
+async fn a_session_that_the_second_step_has_ended_changes_no_password() {
+    let service = Service::start().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let current = store.password_hash().await.unwrap().unwrap();
+    let other = session_of(&service).await;
+    let (secret, own) = (SecretString::from("JBSWY3DPEHPK3PXP"), hash("a session"));
+    let turned_on = store.set_second_step(Some(&secret), Some(1), &current, &own);
+    assert!(turned_on.await.unwrap());
+    let change = PasswordProof::Current(&current, &other);
+    assert!(!store.set_password("a hash", change, now).await.unwrap());
+    assert_eq!(store.password_hash().await.unwrap(), Some(current));
 }

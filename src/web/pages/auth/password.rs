@@ -177,7 +177,7 @@ pub(crate) async fn change(
     let from = owner.visitor.user.from;
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
-    let proof = PasswordProof::Current(&current);
+    let proof = PasswordProof::Current(&current, &owner.session);
     let page = see(state, "/activity");
     if !state.store.set_password(&hash, proof, now).await? {
         // A second press: the first has set it. Anybody else has to sign in now.
@@ -186,7 +186,7 @@ pub(crate) async fn change(
     note(state, from, AuditAction::ChangedPassword).await?;
     let shown = PasswordShown {
         hash,
-        // The session that this one follows took it, where it was asked for.
+        // The session that this one follows would have ended if it was asked for since.
         with_code: true,
     };
     session::begin(state, &headers, from, &admin(), Some(&shown), page).await

@@ -10,7 +10,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::password::{Owner, Proved};
-use crate::domain::session::Source;
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
@@ -63,12 +62,9 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
         }
     };
     let (store, secret) = (&state.store, step.secret());
-    let is_new = store.set_second_step(Some(&secret), Some(used), &password);
+    let is_new = store.set_second_step(Some(&secret), Some(used), &password, &owner.session);
     // Of two presses, one turns it on.
     if is_new.await? {
-        // They began with the password alone.
-        let others = Some((ADMIN, Source::Password));
-        store.end_sessions(others, Some(&owner.session)).await?;
         let action = AuditAction::TurnedSecondStepOn;
         owner.visitor.audit(action, None, None).await?;
     }
@@ -88,7 +84,8 @@ pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result
         }
     };
     let store = &owner.visitor.state.store;
-    if store.set_second_step(None, None, &password).await? {
+    let is_new = store.set_second_step(None, None, &password, &owner.session);
+    if is_new.await? {
         let action = AuditAction::TurnedSecondStepOff;
         owner.visitor.audit(action, None, None).await?;
     }
