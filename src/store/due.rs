@@ -92,6 +92,22 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        // What counts against a quota counts from when it was, which no clock can put in the future.
+        sqlx::query!(
+            "UPDATE invalidation SET submitted_at = least(submitted_at, $2),
+                                     unanswered_since = least(unanswered_since, $2)
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM invalidation WHERE id IN (
+                 SELECT id FROM invalidation WHERE ended_at IS NULL AND (submitted_at > $1 OR unanswered_since > $1)
+                 UNION ALL
+                 SELECT id FROM invalidation
+                 WHERE status = 'Unconfirmed' AND least(unanswered_since, submitted_at) > $1)
+               FOR UPDATE SKIP LOCKED))",
+            skewed,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
         edge::heal(&mut tx, skewed, now).await?;
         deliveries::heal(&mut tx, skewed, now).await?;
         Ok(tx.commit().await?)
