@@ -98,6 +98,13 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
+        let is_granted = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM default_grant WHERE site_id = $1 AND distribution_id = $2) as "is!""#,
+            site.0,
+            distribution.as_str(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
         let done = sqlx::query!(
             "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, $3)
              ON CONFLICT DO NOTHING",
@@ -107,7 +114,10 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        end_change(tx, site, distribution, done.rows_affected() > 0, now).await
+        let is_new = done.rows_affected() > 0;
+        // What another grants already changes nothing for the site.
+        end_change(tx, site, distribution, is_new && !is_granted, now).await?;
+        Ok(is_new)
     }
 }
 
