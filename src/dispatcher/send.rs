@@ -128,7 +128,16 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let covered = self.covered(inputs.site, stored.id, Publishes::All).await;
+                // Metrics count the publishes of an accepted call one by one.
+                let publishes = match after {
+                    AfterCreate::InProgress { .. }
+                    | AfterCreate::Completed { .. }
+                    | AfterCreate::Unconfirmed(_) => Publishes::All,
+                    AfterCreate::Queued { .. }
+                    | AfterCreate::Split { .. }
+                    | AfterCreate::Failed { .. } => Publishes::Named,
+                };
+                let covered = self.covered(inputs.site, stored.id, publishes).await;
                 self.count_send(&claim, after, accepted_at, &covered);
                 let span_id = trace.as_ref().map(TraceParent::span_id);
                 log(&claim, after, request_id.as_deref(), span_id, &covered);
