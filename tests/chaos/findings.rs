@@ -367,10 +367,9 @@ impl Evidence {
                 other.distribution == call.distribution && (begin..call.time).contains(&other.time)
             })
             .collect();
-        let creates: Vec<&&Call> = before.iter().filter(|other| other.creates).collect();
-        let has_waited = creates
-            .windows(2)
-            .any(|pair| pair[1].time - pair[0].time >= DOUBT);
+        let went = before.iter().filter(|other| other.outcome == "Accepted");
+        let went: Vec<OffsetDateTime> = went.map(|other| other.time).collect();
+        let has_waited = went.windows(2).any(|pair| pair[1] - pair[0] >= DOUBT);
         call.outcome == "TooManyInvalidationsInProgress"
             && before
                 .iter()
