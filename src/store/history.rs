@@ -31,7 +31,7 @@ impl Prunable {
 }
 
 impl Store {
-    /// Deletes expired sessions, links, tries, tokens, rates and answers to forms.
+    /// Deletes expired sessions, links, attempts to sign in, tokens, rates and answers to forms.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)

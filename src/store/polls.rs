@@ -99,7 +99,7 @@ impl Store {
                         Ok(settings) => Ok(settings),
                         // Only its own invalidations cannot be asked about; others are not held up.
                         Err(error) if error.is_about_a_row() => {
-                            tracing::error!(%site, %error, "the invalidations of a site cannot be asked about");
+                            tracing::warn!(%site, %error, "the invalidations of a site cannot be asked about");
                             Err(error.in_place_of_aws())
                         }
                         Err(error) => return Err(error),

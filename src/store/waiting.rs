@@ -231,7 +231,8 @@ impl Store {
     }
 
     /// Takes publishes that have nothing left to send out of the queue: invalidations of the
-    /// distribution cover all of it. Nothing changes if the settings have changed.
+    /// distribution cover all of it. Nothing changes if the settings have changed, or if what was
+    /// planned has been taken back.
     pub async fn settle(&self, inputs: &PlanInputs, publishes: &[Uuid]) -> Result<()> {
         let site = inputs.site;
         let mut tx = self.begin().await?;

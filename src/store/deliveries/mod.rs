@@ -260,7 +260,8 @@ impl Store {
         Ok(sent.map(|(_, is_first)| is_first))
     }
 
-    /// Queues a message again, as it was and under the same `webhook-id`, once for each form.
+    /// Queues a message again, as it was and under the same `webhook-id`, once for each form. One
+    /// that was never sent is written now, with what else waits to say the same.
     /// Returns whether this is the first time; `None` if no such message has been sent or given up,
     /// or its endpoint is switched off.
     pub async fn send_again(
