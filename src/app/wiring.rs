@@ -142,8 +142,8 @@ impl Background {
     }
 }
 
-/// Works until the service stops. Work that panics stops the service, which is then started again:
-/// it would go on without, deaf to tokens that are revoked, or silent to endpoints.
+/// Works until the service stops. Work that panics stops the service, so that whoever runs it starts
+/// it again: without that work it would miss revoked tokens, or send no notifications.
 fn until_stop(state: &AppState, work: impl Future<Output = ()> + Send + 'static) {
     let stop = state.stop.clone();
     state.tasks.spawn(async move {

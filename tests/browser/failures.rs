@@ -379,9 +379,7 @@ async fn draft(scripts: Scripts) {
     let stage = Stage::set_up(scripts).await;
     let browser = &stage.browser;
     browser.open("/settings/cdn").await;
-    browser
-        .assert_sees("#standing", "Not proven to work yet")
-        .await;
+    browser.assert_sees("#standing", "No test passed yet").await;
     browser
         .assert_sees(".version", "Active in force, from the environment")
         .await;

@@ -185,7 +185,10 @@ pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> Advice
             "Enter the address that readers use. Whoever runs this service can allow private addresses with \
              ALLOW_PRIVATE_TARGETS=true."
         }
-        NoAnswer::NotHttps => "Enter the public address with https://, which readers use too.",
+        NoAnswer::NotHttps => {
+            "Enter the address with https://. Whoever runs this service can allow http:// with \
+             ALLOW_PRIVATE_TARGETS=true."
+        }
         NoAnswer::NoConnection(_) | NoAnswer::Broken(_) | NoAnswer::TooSlow(_) => {
             "Open the page in a browser. If it works there, check whether this machine can reach the internet."
         }

@@ -95,7 +95,7 @@ pub const REMOVE: Question = Question {
 /// The same where the environment has settings too.
 pub const REMOVE_SAVED: Question = Question {
     title: Cow::Borrowed("Remove the saved CDN settings?"),
-    text: Cow::Borrowed("From then on, the settings from the environment are in force."),
+    text: Cow::Borrowed("The settings from the environment are then the only ones."),
     consequences: &[
         KEY_DELETED,
         "Waiting publishes are kept, and will be sent with the settings from the environment.",
