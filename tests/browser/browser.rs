@@ -198,6 +198,14 @@ impl Browser {
         self.client().execute(script, Vec::new()).await.unwrap()
     }
 
+    /// How many windows hold the stream of events, and how many wait for it.
+    pub(crate) async fn streams(&self) -> Value {
+        let script = "const done = arguments[0];
+            navigator.locks.query().then(({ held, pending }) => done([held.length, pending.length]))";
+        let streams = self.client().execute_async(script, Vec::new()).await;
+        streams.unwrap()
+    }
+
     /// Leaves a mark that a reload would wipe off.
     pub(crate) async fn mark(&self) {
         self.run("window.marked = true").await;

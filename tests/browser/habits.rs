@@ -38,17 +38,8 @@ async fn windows_share_one_stream_of_events() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     browser.open("/activity").await;
-    let held = "const done = arguments[0];
-        navigator.locks.query().then(({ held, pending }) => done([held.length, pending.length]))";
-    let state = || async {
-        browser
-            .client()
-            .execute_async(held, Vec::new())
-            .await
-            .unwrap()
-    };
     eventually("the stream", || async {
-        (state().await == json!([1, 0])).then_some(())
+        (browser.streams().await == json!([1, 0])).then_some(())
     })
     .await;
     let window = browser.client().new_window(false).await.unwrap();
@@ -61,7 +52,7 @@ async fn windows_share_one_stream_of_events() {
     browser.open("/activity").await;
     let id = stage.api().publish_path("/news").await;
     browser.wait_for(&format!("#p-{id}"), "Completed").await;
-    let Value::Array(counts) = state().await else {
+    let Value::Array(counts) = browser.streams().await else {
         panic!("two counts")
     };
     assert_eq!(counts[0], 1, "one stream for both: {counts:?}");

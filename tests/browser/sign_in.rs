@@ -4,7 +4,7 @@ use crate::driver::Scripts;
 use crate::everywhere::inspect;
 use crate::settings::fill;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, PASSWORD, SECRET};
+use crate::support::{DISTRIBUTION, KEY, PASSWORD, SECRET, eventually};
 
 #[tokio::test]
 async fn whoever_signs_in_comes_to_the_page_they_asked_for() {
@@ -87,6 +87,13 @@ async fn expired(scripts: Scripts) {
     let browser = &stage.browser;
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    if scripts == Scripts::On {
+        // Begun without the session, it would be refused.
+        eventually("the stream of events", || async {
+            (browser.streams().await[0] == 1).then_some(())
+        })
+        .await;
+    }
     let cookies = browser.client().get_all_cookies().await.unwrap();
     let session = cookies.iter().find(|c| c.name().ends_with("-session"));
     let session = session.unwrap().name().to_owned();
