@@ -170,7 +170,7 @@ impl Published {
         match self.state.as_str() {
             "completed" => Ok(()),
             "unconfirmed" => Err(CliError::Failed(format!(
-                "publish {id} is unconfirmed: CloudFront accepted it, but cannot be asked whether it is completed{}",
+                "publish {id} is unconfirmed: CloudFront accepted it, but cannot be asked whether it has completed{}",
                 self.reasons()
             ))),
             "queued" | "in_progress" => match waited {

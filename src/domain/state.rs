@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 /// How far a publish is. The last three are ends: `completed` (CloudFront said so),
-/// `unconfirmed` (CloudFront accepted it, but cannot be asked whether it is completed) and
+/// `unconfirmed` (CloudFront accepted it, but cannot be asked whether it has completed) and
 /// `failed`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,

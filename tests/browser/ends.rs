@@ -83,7 +83,7 @@ async fn what_nobody_can_know_is_shown_as_such() {
     browser
         .assert_sees(
             "h1 + .lead",
-            "CloudFront accepted it, but cannot be asked whether it is completed.",
+            "CloudFront accepted it, but cannot be asked whether it has completed.",
         )
         .await;
     browser.assert_sees(".timeline", "Unconfirmed").await;

@@ -150,7 +150,7 @@ async fn without_valid_proof_nothing_is_done_and_nothing_revealed() {
         ("content-type", "application/json"),
     ];
     for (headers, words) in [
-        (missing, "This call carries no proof"),
+        (missing, "This call is not authenticated"),
         (unknown, "This publish token is not known"),
     ] {
         let mut answers = Vec::new();

@@ -77,7 +77,7 @@ impl Notification {
             Event::PublishCompleted => "A publish completed.",
             Event::PublishFailed => "A publish failed.",
             Event::PublishUnconfirmed => {
-                "CloudFront accepted a publish, but cannot be asked whether it is completed."
+                "CloudFront accepted a publish, but cannot be asked whether it has completed."
             }
             Event::PublishStale => "Readers still get an old page after a purge.",
             Event::SitePaused => "Purging is paused.",

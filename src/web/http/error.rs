@@ -122,11 +122,11 @@ pub(crate) struct Kind {
 
 /// What is wrong with the proof that a caller of the API brought.
 ///
-/// Its words are the same whether or not the site exists: without a proof, nobody learns that.
+/// Its words are the same whether or not the site exists: without authentication, nobody learns that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unauthenticated {
     #[error(
-        "This call carries no proof: send `Authorization: Bearer` with a publish token from the settings page, or a Standard \
+        "This call is not authenticated: send `Authorization: Bearer` with a publish token from the settings page, or a Standard \
          Webhooks signature."
     )]
     Nothing,

@@ -137,7 +137,7 @@ async fn each_bad_end_has_its_words() {
     said.assert_failed(
         1,
         &[
-            "is unconfirmed: CloudFront accepted it, but cannot be asked whether it is completed",
+            "is unconfirmed: CloudFront accepted it, but cannot be asked whether it has completed",
             "InvalidArgument: Your request contains a caller reference that was used",
             "Nothing: CloudFront has accepted the purge.",
         ],

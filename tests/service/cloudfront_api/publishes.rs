@@ -190,7 +190,7 @@ async fn the_reason_is_that_of_the_invalidation_that_failed() {
                 WHERE p.state = 'failed' AND i.status = 'Unconfirmed'";
     service.database.change(both).await;
     let (_, _, message) = status(&client, &id).await.unwrap_err();
-    let said = "CloudFront did not take the invalidation: InvalidArgument: That path again.";
+    let said = "CloudFront did not accept the invalidation: InvalidArgument: That path again.";
     assert!(message.starts_with(said), "{message}");
 
     let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });

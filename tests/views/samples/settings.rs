@@ -181,7 +181,7 @@ pub(crate) fn refused() -> RefusedPage {
             RefusedCall {
                 site: None,
                 endpoint: PublishApi::Cloudfront,
-                ..call(401, false, "This call carries no proof.", None)
+                ..call(401, false, "This call is not authenticated.", None)
             },
         ],
     }

@@ -159,7 +159,7 @@ fn ended_badly(publish: &Publish) -> Fault {
     let has_id = at_fault.is_some_and(|invalidation| invalidation.cloudfront_id.is_some());
     let said = match (is_failed, has_id) {
         (true, true) => format!("CloudFront no longer knows the invalidation{why}"),
-        (true, false) => format!("CloudFront did not take the invalidation{why}"),
+        (true, false) => format!("CloudFront did not accept the invalidation{why}"),
         (false, true) => {
             format!("CloudFront accepted the invalidation, but does not say how far it is{why}")
         }

@@ -61,7 +61,7 @@ pub const fn state(state: &PublishState) -> Look {
         PublishState::Completed => look("Completed", Tone::Good, "check")
             .means("CloudFront has confirmed that it is done."),
         PublishState::Unconfirmed => look("Unconfirmed", Tone::Warn, "question")
-            .means("CloudFront accepted it, but cannot be asked whether it is completed."),
+            .means("CloudFront accepted it, but cannot be asked whether it has completed."),
         PublishState::Failed => look("Failed", Tone::Bad, "cross").means("It was not purged."),
     }
 }
