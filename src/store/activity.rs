@@ -2,17 +2,13 @@
 //! rebuild calls the hook hundreds of times.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
-use sqlx::PgConnection;
-use strum::VariantArray as _;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::publishes::{Burst, ListedPublish, PublishFilter, PublishSummary, list, summaries};
 use super::{Page, Result, SiteId, Store};
 use crate::domain::PublishState;
-use crate::domain::edge::EdgeState;
 
 /// How far apart two publishes of a burst may be.
 const APART: Duration = Duration::seconds(5);
@@ -52,10 +48,8 @@ impl Store {
         let mut found: Vec<ListedPublish> = Vec::new();
         let mut next = filter;
         let (mut rows, is_all) = loop {
-            // Few rows for a short burst, few statements for a long one.
-            let wanted = (found.len() * 3)
-                .max(enough)
-                .min(LOOKED_AT + 1 - found.len());
+            // Few rows for short bursts, few statements for long ones.
+            let wanted = (found.len().max(enough) * 3).min(LOOKED_AT + 1 - found.len());
             let read = list(connection, site, next, wanted).await?;
             if filter.after.is_some() && found.is_empty() && read.is_empty() {
                 filter.after = None;
@@ -83,15 +77,19 @@ impl Store {
         } else {
             rows.truncate(limit.into());
         }
-        let newest: Vec<Uuid> = rows.iter().map(|row| row.newest).collect();
-        let mut items = summaries(connection, site, &newest, now).await?;
-        let mut worst = worst_of_bursts(connection, site, &rows, filter.state).await?;
+        // A list of one state leaves out publishes in other states that came in between, and pages are
+        // checked of completed ones alone.
+        let state = filter.state.unwrap_or(PublishState::Completed);
+        let checked = |row: &Row| match state {
+            PublishState::Completed => row.oldest(),
+            _ => row.newest,
+        };
+        let (newest, oldest): (Vec<Uuid>, Vec<Uuid>) =
+            rows.iter().map(|row| (row.newest, checked(row))).unzip();
+        let mut items = summaries(connection, site, &newest, &oldest, now).await?;
         for publish in &mut items {
             let row = rows.iter().find(|row| row.newest == publish.id);
-            if let Some(burst) = row.and_then(|row| row.burst) {
-                publish.edge = worst.remove(&publish.id);
-                publish.burst = Some(burst);
-            }
+            publish.burst = row.and_then(|row| row.burst);
         }
         Ok(Page {
             items,
@@ -126,41 +124,4 @@ fn grouped(publishes: &[ListedPublish]) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// The worst that readers get of the pages of each burst, keyed by its newest publish.
-async fn worst_of_bursts(
-    connection: &mut PgConnection,
-    site: SiteId,
-    rows: &[Row],
-    state: Option<PublishState>,
-) -> Result<HashMap<Uuid, EdgeState>> {
-    let bursts = rows.iter().filter(|row| row.burst.is_some());
-    let (newest, oldest): (Vec<Uuid>, Vec<Uuid>) =
-        bursts.map(|row| (row.newest, row.oldest())).unzip();
-    // A list of one state leaves out publishes in other states that came in between, and pages are
-    // checked of completed ones alone.
-    let has_checks = state.is_none_or(|state| state == PublishState::Completed);
-    if newest.is_empty() || !has_checks {
-        return Ok(HashMap::new());
-    }
-    let states = EdgeState::VARIANTS.iter();
-    let by_rank: Vec<&str> = states.map(EdgeState::into_str).collect();
-    let rows = sqlx::query!(
-        r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
-           FROM unnest($2::uuid[], $3::uuid[]) AS b (newest, oldest)
-           JOIN edge_check e ON e.site_id = $1 AND e.publish_id BETWEEN b.oldest AND b.newest
-           WHERE e.worst = ANY($4) GROUP BY b.newest"#,
-        site.0,
-        &newest,
-        &oldest,
-        &by_rank as &[&str],
-    )
-    .fetch_all(connection)
-    .await?;
-    let worst = rows.into_iter().filter_map(|row| {
-        let rank = usize::try_from(row.rank).ok()?.checked_sub(1)?;
-        Some((row.newest, *EdgeState::VARIANTS.get(rank)?))
-    });
-    Ok(worst.collect())
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -193,7 +194,7 @@ impl Store {
             page.previous = page.previous.or(found.end);
         }
         Ok(Page {
-            items: summaries(connection, site, &page.items, now).await?,
+            items: summaries(connection, site, &page.items, &page.items, now).await?,
             next: page.next,
             previous: page.previous,
         })
@@ -240,7 +241,9 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?;
         let ids: Vec<Uuid> = found.into_iter().collect();
-        Ok(summaries(&mut connection, site, &ids, now).await?.pop())
+        Ok(summaries(&mut connection, site, &ids, &ids, now)
+            .await?
+            .pop())
     }
 }
 
@@ -296,31 +299,39 @@ pub(super) async fn list(
     query.build_query_as().fetch_all(connection).await
 }
 
+/// Sums up publishes, newest first. The worst that readers get is that of the pages of each one and
+/// of those before it down to its `oldest`, which stands at the same place.
 pub(super) async fn summaries(
     connection: &mut PgConnection,
     site: SiteId,
     ids: &[Uuid],
+    oldest: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<Vec<PublishSummary>> {
-    // PostgreSQL would plan it anew each time for a list that is shorter than it takes for granted.
     if ids.is_empty() {
         return Ok(Vec::new());
     }
+    let states = EdgeState::VARIANTS.iter();
+    let by_rank: Vec<&str> = states.map(EdgeState::into_str).collect();
     let rows = sqlx::query!(
         r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
                   p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
                   c.total as "total!", c.completed as "completed!",
                   c.waiting_for as "waiting_for: WaitReason", c.error,
-                  (SELECT e.worst FROM edge_check e
-                   WHERE e.site_id = p.site_id AND e.publish_id = p.id) as edge
-           FROM publish p CROSS JOIN LATERAL (
+                  (SELECT max(array_position($4::text[], e.worst)) FROM edge_check e
+                   WHERE e.site_id = p.site_id AND e.publish_id BETWEEN listed.oldest AND p.id) as edge
+           FROM unnest($2::uuid[], $3::uuid[]) AS listed (id, oldest)
+           JOIN publish p ON p.site_id = $1 AND p.id = listed.id
+           CROSS JOIN LATERAL (
              SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
                     min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
              FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
              WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
-           WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
+           ORDER BY p.id DESC"#,
         site.0,
         ids,
+        oldest,
+        &by_rank as &[&str],
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -347,11 +358,16 @@ pub(super) async fn summaries(
                 invalidations: row.total.unsigned_abs(),
                 completed_invalidations: row.completed.unsigned_abs(),
                 error: row.error,
-                // A newer version may have found what this one has no word for.
-                edge: row.edge.and_then(|edge| edge.parse().ok()),
+                edge: row.edge.and_then(ranked),
                 publisher: row.published_by.as_deref().and_then(Publisher::parse),
                 burst: None,
             }
         })
         .collect())
+}
+
+/// The state at a place among all of them, counted from 1, the best first.
+fn ranked(place: i32) -> Option<EdgeState> {
+    let place = usize::try_from(place).ok()?.checked_sub(1)?;
+    EdgeState::VARIANTS.get(place).copied()
 }
