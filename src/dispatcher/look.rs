@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
 use crate::domain::Room;
+use crate::domain::limits::is_within;
 use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking, Wait};
 
 /// The longest that a site waits without another look: what it waits for may change unnoticed.
@@ -68,8 +69,7 @@ impl Look<'_> {
             .retrying_since
             .filter(|_| inputs.retrying >= RETRYING)?;
         let answered = inputs.beliefs.answered_at.is_some_and(|at| at > since);
-        // A clock that was set back must not make it last.
-        let is_recent = (self.taking.now - since).abs() < GATHER;
+        let is_recent = is_within(GATHER, since, self.taking.now);
         (!answered && is_recent).then_some(since + GATHER)
     }
 }

@@ -10,10 +10,15 @@ pub const SKEW: Duration = Duration::seconds(5);
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);
 
-/// Whether what was accepted at `since` is still presumed to be in progress. A clock that was ahead
-/// then, and was set back later, must not make it last.
+/// Whether that was less than so long ago. What lies ahead was noted by a clock that was ahead, and
+/// must not last until this one has caught up.
+pub fn is_within(long: Duration, at: OffsetDateTime, now: OffsetDateTime) -> bool {
+    now - at < long && at - now < SKEW
+}
+
+/// Whether what was accepted at `since` is still presumed to be in progress.
 pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
-    now - since < IN_PROGRESS && since - now < SKEW
+    is_within(IN_PROGRESS, since, now)
 }
 
 /// What CloudFront is believed to allow. A refusal by CloudFront always overrules it.

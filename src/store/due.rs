@@ -92,13 +92,16 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // What counts against a quota counts from when it was, which no clock can put in the future.
+        // What counts against a quota, or may have been accepted, does so from when it was, which no
+        // clock can put in the future.
         sqlx::query!(
             "UPDATE invalidation SET submitted_at = least(submitted_at, $2),
+                                     unknown_since = least(unknown_since, $2),
                                      unanswered_since = least(unanswered_since, $2)
              WHERE id = ANY(ARRAY(
                SELECT id FROM invalidation WHERE id IN (
-                 SELECT id FROM invalidation WHERE ended_at IS NULL AND (submitted_at > $1 OR unanswered_since > $1)
+                 SELECT id FROM invalidation
+                 WHERE ended_at IS NULL AND greatest(submitted_at, unknown_since, unanswered_since) > $1
                  UNION ALL
                  SELECT id FROM invalidation
                  WHERE status = 'Unconfirmed' AND least(unanswered_since, submitted_at) > $1)

@@ -80,12 +80,21 @@ fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
 
 /// Four pages that are refused beside a wildcard in progress.
 fn refused(outcome: CreateOutcome, beliefs: Beliefs) -> Verdict {
+    refused_after(None, outcome, beliefs)
+}
+
+/// The same after an attempt that may have been accepted.
+fn refused_after(
+    unknown_since: Option<OffsetDateTime>,
+    outcome: CreateOutcome,
+    beliefs: Beliefs,
+) -> Verdict {
     let sent = Sent {
         now: START,
         planned_at: START,
         items: &["/1", "/2", "/3", "/4"].map(item),
         unanswered_since: START,
-        unknown_since: None,
+        unknown_since,
         throttled: 0,
         others: KindCounts::counted(0, 1),
         spare_call: true,
@@ -103,6 +112,18 @@ fn a_wildcard_in_progress_does_not_hide_that_files_are_too_many() {
     let verdict = refused(full, Beliefs::default());
     assert!(matches!(verdict.after, AfterCreate::Split { .. }));
     assert_eq!(verdict.beliefs.files.most, Some(2));
+}
+
+/// Its pieces would be billed a second time.
+#[test]
+fn what_may_have_been_accepted_by_a_clock_that_is_ahead_is_not_split() {
+    for (seconds, may_be) in [(-29, true), (45, true), (-30, false)] {
+        let since = START + Duration::seconds(seconds);
+        let full = CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress"));
+        let verdict = refused_after(Some(since), full, Beliefs::default());
+        let is_kept = matches!(verdict.after, AfterCreate::Queued { .. });
+        assert_eq!(is_kept, may_be, "an attempt {seconds} s from now");
+    }
 }
 
 #[test]

@@ -215,13 +215,15 @@ async fn what_was_accepted_by_a_clock_that_was_ahead_counts_from_when_that_is_se
     service.sandbox.fail_all("get", &unavailable()).await;
     service.publish_and_run("/about").await;
     service.publish_and_run("/news").await;
-    let ahead = "UPDATE invalidation SET submitted_at = now() + interval '1 day';
+    let ahead = "UPDATE invalidation SET submitted_at = now() + interval '1 day',
+                                         unknown_since = now() + interval '1 day';
                  UPDATE invalidation SET status = 'Unconfirmed', ended_at = now(), next_at = NULL,
                                          unanswered_since = now() + interval '1 day'
                  WHERE id = (SELECT min(id::text)::uuid FROM invalidation)";
     service.database.change(ahead).await;
     let (store, now) = (&service.state.store, service.state.clock.now());
     store.heal_clock(now).await.unwrap();
-    let ahead = "SELECT count(*) FROM invalidation WHERE least(unanswered_since, submitted_at) > now() + interval '1 hour'";
+    let ahead = "SELECT count(*) FROM invalidation WHERE least(unanswered_since, submitted_at) > now() + interval '1 hour'
+                                                   OR ended_at IS NULL AND unknown_since > now() + interval '1 hour'";
     assert_eq!(service.database.count(ahead).await, 0);
 }

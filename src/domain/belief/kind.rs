@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::LONGEST_BELIEF;
 use crate::domain::bucket::TRAVEL;
+use crate::domain::limits::is_within;
 
 /// How long a refused size is not tried again: at first, since it may have been chance, and after
 /// it has been refused again and again.
@@ -96,8 +97,7 @@ impl Belief {
             false => self.counts_since(),
         };
         match counts_since {
-            // A clock that was set back must not make a belief last: hence `abs`, here and below.
-            Some(at) if (now - at).abs() < LONGEST_BELIEF => Opinion::Count,
+            Some(at) if is_within(LONGEST_BELIEF, at, now) => Opinion::Count,
             _ => Opinion::Ask,
         }
     }
@@ -110,7 +110,7 @@ impl Belief {
     ) -> Option<OffsetDateTime> {
         let long = Duration::seconds(self.full_for.into());
         self.full_at.filter(|at| {
-            (now - *at).abs() < long && completed_at.is_none_or(|completed| completed < *at)
+            is_within(long, *at, now) && completed_at.is_none_or(|completed| completed < *at)
         })
     }
 
@@ -124,7 +124,7 @@ impl Belief {
             self.accepted = 0;
         }
         if self.refused.is_none() {
-            let is_recent = |last: Refusal| (now - last.at).abs() < LATELY;
+            let is_recent = |last: Refusal| is_within(LATELY, last.at, now);
             let before = match self.refusal.is_some_and(is_recent) {
                 true => self.refusals,
                 false => 0,
@@ -144,7 +144,7 @@ impl Belief {
     /// How many have gone within a second, including one that has just been refused, if that was
     /// believed to be fine: it may be more than the distribution accepts a second.
     pub fn within_a_second(&self, now: OffsetDateTime) -> Option<u32> {
-        let is_recent = |at: OffsetDateTime| (now - at).abs() < Duration::SECOND + TRAVEL;
+        let is_recent = |at| is_within(Duration::SECOND + TRAVEL, at, now);
         let recent = self.answered_at.is_some_and(is_recent) && self.last > 0;
         let both = self.last.saturating_add(1);
         (recent && self.most.is_some_and(|most| both <= most)).then_some(both)
@@ -164,7 +164,7 @@ impl Belief {
         };
         let again = i32::from(self.refusals.clamp(1, 8) - 1);
         let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
-        let is_recent = (now - learned_at).abs() < refused_for;
+        let is_recent = is_within(refused_for, learned_at, now);
         let next = match self.refused {
             // It was chance: CloudFront accepts more.
             Some(refused) if size >= refused => {

@@ -13,6 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use self::kind::Opinion;
 pub use self::kind::{Belief, Refusal, RefusedFor};
+use super::limits::is_within;
 use super::{Flow, Kind, KindCounts, Limits, PerKind, Room};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
@@ -189,7 +190,7 @@ impl Beliefs {
     pub fn throttled(&mut self, size: KindCounts, now: OffsetDateTime) {
         let is_another = self
             .throttled_at
-            .is_none_or(|at| (now - at).abs() >= THROTTLED_APART);
+            .is_none_or(|at| !is_within(THROTTLED_APART, at, now));
         if self.throttled == 0 || is_another {
             self.throttled += 1;
             self.throttled_at = Some(now);
@@ -241,10 +242,10 @@ pub struct Shortage {
 impl Shortage {
     /// Whether it has waited for as long as a belief holds and nothing of its own went meanwhile.
     /// Small calls of other sites can renew a belief about the remaining room again and again.
-    /// After a clock was set back, nobody knows how long the wait has been.
+    /// After a clock was set back, nobody knows how long the wait has been: long enough, then.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
-            .is_some_and(|since| (now - since).abs() >= LONGEST_BELIEF)
+            .is_some_and(|since| !is_within(LONGEST_BELIEF, since, now))
     }
 
     fn since(&self, kind: Kind) -> Option<OffsetDateTime> {

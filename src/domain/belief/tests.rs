@@ -140,6 +140,8 @@ fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
     assert_eq!(room(&beliefs, used, None, 30), used);
     let set_back = room(&beliefs, used, None, -3_600);
     assert_eq!(set_back, used, "a clock that was set back");
+    let ahead = room(&beliefs, used, None, -20);
+    assert_eq!(ahead, used, "another replica's clock that is ahead");
     beliefs.accepted(files(1), &limits, KindCounts::default(), at(20));
     let left = room(&beliefs, used, None, 30);
     assert_eq!(left, counts(0, 15), "the other kind was not asked about");
@@ -197,9 +199,11 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     for second in 0..40 {
         // The neighbour's small publishes are accepted all the time.
         beliefs.accepted(files(1), &limits, used, at(second));
+        if second == 29 {
+            assert_eq!(room(&beliefs, &shortage, second), 10);
+        }
     }
     let enough = Shortage::default();
-    assert_eq!(room(&beliefs, &shortage, 29), 10);
     assert_eq!(room(&beliefs, &shortage, 40), 3_000);
     let ahead = Shortage {
         began_at: Some(START + Duration::HOUR),

@@ -176,10 +176,10 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             beliefs.answered(size, now);
             let little = size.kinds().all(|kind| sent.others[kind] <= size[kind] / 2);
             // An earlier attempt may have been accepted, and be what the quota is full of: pieces
-            // would be billed again.
+            // would be billed again. One that a clock that was ahead has noted is as recent as any.
             let may_be_accepted = sent
                 .unknown_since
-                .is_some_and(|since| (now - since).abs() < LONGEST_BELIEF);
+                .is_some_and(|since| now - since < LONGEST_BELIEF);
             // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if may_be_accepted {

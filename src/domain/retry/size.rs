@@ -36,7 +36,7 @@ impl Sent<'_> {
         // again; if it does not, the earlier attempt was refused too.
         if let Some(since) = self.unknown_since {
             let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
-            return !self.is_proven(size) && often && (self.now - since).abs() > LONGEST_BELIEF;
+            return !self.is_proven(size) && often && self.now - since > LONGEST_BELIEF;
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);
