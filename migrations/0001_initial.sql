@@ -304,6 +304,7 @@ CREATE INDEX invalidation_ended ON invalidation (ended_at) WHERE ended_at IS NOT
 CREATE INDEX invalidation_queued ON invalidation (site_id, distribution_id, next_at) WHERE status = 'Queued';
 CREATE INDEX invalidation_unconfirmed ON invalidation (distribution_id, least(unanswered_since, submitted_at))
   WHERE status = 'Unconfirmed';
+CREATE INDEX invalidation_set_aside ON invalidation (site_id) WHERE set_aside;
 CREATE INDEX invalidation_of_search ON invalidation (search) WHERE search IS NOT NULL;
 
 CREATE VIEW counted AS

@@ -134,13 +134,16 @@ pub(super) async fn supersede(
     now: OffsetDateTime,
 ) -> Result<()> {
     let moved = sqlx::query!(
-        "SELECT i.id, i.set_aside FROM invalidation i
-           LEFT JOIN settings_in_force f ON f.site_id = i.site_id
-           WHERE i.site_id = $1
-             AND (i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM f.distribution_id
-                  OR i.set_aside AND i.distribution_id = f.distribution_id
-                     AND (i.status <> 'Failed' OR i.unknown_since IS NOT NULL))
-           ORDER BY i.id FOR UPDATE OF i",
+        "WITH in_force AS (SELECT distribution_id AS id FROM settings_in_force WHERE site_id = $1)
+         SELECT id, set_aside FROM invalidation
+         WHERE id = ANY(ARRAY(
+           SELECT id FROM invalidation
+           WHERE site_id = $1 AND status = 'Queued' AND distribution_id IS DISTINCT FROM (SELECT id FROM in_force)
+           UNION ALL
+           SELECT id FROM invalidation
+           WHERE site_id = $1 AND set_aside AND distribution_id = (SELECT id FROM in_force)
+             AND (status <> 'Failed' OR unknown_since IS NOT NULL)))
+         ORDER BY id FOR UPDATE",
         site.0,
     )
     .fetch_all(&mut *connection)
