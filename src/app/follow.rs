@@ -29,12 +29,20 @@ pub(super) async fn follow(state: AppState, replica: Uuid) {
                     () = &mut retry, if is_behind => Some(Changes::Sites),
                 };
                 let Some(change) = change else { return };
-                match change {
-                    Changes::Work(site) => state.wake.published([site]),
-                    Changes::Sites | Changes::Anything => state.wake.wake(),
-                    Changes::State(_) => {}
+                // All that has been heard, so that the sites are read once for it, however often
+                // somebody has changed them.
+                let heard: Vec<Changes> = std::iter::once(change)
+                    .chain(std::iter::from_fn(|| news.try_recv().ok()))
+                    .collect();
+                for change in &heard {
+                    match change {
+                        Changes::Work(site) => state.wake.published([*site]),
+                        Changes::Sites | Changes::Anything => state.wake.wake(),
+                        Changes::State(_) => {}
+                    }
                 }
-                if matches!(change, Changes::Sites | Changes::Anything) {
+                let is_stale = |change| matches!(change, &Changes::Sites | &Changes::Anything);
+                if heard.iter().any(is_stale) {
                     let refreshed = state.directory.refresh(&state.store).await;
                     is_behind = refreshed.is_err();
                     if let Err(error) = refreshed {
@@ -42,7 +50,9 @@ pub(super) async fn follow(state: AppState, replica: Uuid) {
                         tracing::warn!(%error, "the sites could not be read again yet");
                     }
                 }
-                state.changes.announce(change);
+                for change in heard {
+                    state.changes.announce(change);
+                }
             }
         };
         let (ended, ()) = tokio::join!(listening, acting);
