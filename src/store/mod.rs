@@ -257,15 +257,18 @@ impl Store {
                     // Set here, since poolers such as RDS Proxy refuse options of the connection.
                     //
                     // A replica that is stopped in the middle of a transaction must not hold its
-                    // locks for ever.
+                    // locks for ever. Nor may what waits for a lock: it keeps its connection and
+                    // its own locks even after whoever began it has given up, and all that is tried
+                    // again would soon take every connection. Who waits five seconds for a turn is
+                    // turned away first.
                     //
                     // Each statement is planned once for a connection, since planning the longest
                     // takes longer than running them (docs/PERFORMANCE.md). A plan that is made
                     // while a table is small would read all of it for ever after: every query here
                     // has an index to use.
                     sqlx::raw_sql(
-                        "SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off; SET jit = off;
-                         SET plan_cache_mode = force_generic_plan",
+                        "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '6s';
+                         SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan",
                     )
                     .execute(connection)
                     .await?;
@@ -322,6 +325,15 @@ impl Store {
         tokio::spawn(async move { pool.begin().await })
             .await
             .unwrap_or(Err(sqlx::Error::PoolClosed))
+    }
+
+    /// Begins one that waits for locks for as long as they are held.
+    async fn begin_patiently(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let mut tx = self.begin().await?;
+        sqlx::query("SET LOCAL lock_timeout = 0")
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx)
     }
 
     /// Whether the database answers, and can be written to: after a failover, a connection may lead

@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.
     pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_patiently().await?;
         for lock in LOCKS {
             sqlx::query(lock).execute(&mut *tx).await?;
         }

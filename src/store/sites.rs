@@ -141,7 +141,7 @@ impl Store {
     /// Waits for this replica's turn to make what a first start makes. The turn ends when the
     /// transaction is dropped.
     pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>> {
-        let mut turn = self.begin().await?;
+        let mut turn = self.begin_patiently().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")
             .execute(&mut *turn)
             .await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::support::Stepped;
+use crate::support::{Stepped, eventually};
 
 /// Somewhat longer than a transaction may stand still.
 const STANDSTILL: Duration = Duration::from_secs(11);
@@ -75,6 +75,21 @@ async fn a_site_that_cannot_be_claimed_for_holds_no_other_up() {
     service.database.change(better).await;
     service.run().await;
     assert_eq!(shop.get_publish(&bad).await["state"], "in_progress");
+}
+
+/// Whoever waits for it gives up and tries again, while PostgreSQL goes on waiting.
+#[tokio::test]
+async fn what_waits_for_a_lock_keeps_no_connection_from_others() {
+    let service = Stepped::start().await;
+    let (store, site) = (&service.state.store, service.site());
+    let lock = service.database.hold("SELECT FROM site FOR UPDATE").await;
+    for _ in 0..13 {
+        let taking_back = store.take_back(site);
+        let given_up = tokio::time::timeout(Duration::from_millis(100), taking_back).await;
+        assert!(given_up.is_err(), "the site is locked");
+    }
+    eventually("a connection", || async { store.ping().await.ok() }).await;
+    lock.release().await;
 }
 
 fn is_sent(publish: &serde_json::Value) -> bool {
