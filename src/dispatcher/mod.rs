@@ -123,16 +123,14 @@ impl Dispatcher {
             let woken = self.wake.notified();
             let is_later = std::mem::take(&mut later);
             let look = async {
+                for site in news.published {
+                    self.start_send(site, &mut tasks);
+                }
                 if news.anything {
                     alarm = Alarm::far();
                     self.start_due(&mut tasks).await?;
-                } else {
-                    for site in news.published {
-                        self.start_send(site, &mut tasks);
-                    }
-                    if !is_later {
-                        return Ok(());
-                    }
+                } else if !is_later {
+                    return Ok(());
                 }
                 // Sites that are being served are looked at again when their turn ends; so is
                 // everything when one of the questions ends that take all the places.
@@ -243,7 +241,8 @@ impl Dispatcher {
     /// What an invalidation covers, for logs and metrics: what was recorded of it stands, whether
     /// or not this can be read.
     async fn covered(&self, site: SiteId, invalidation: Uuid, publishes: Publishes) -> Covered {
-        match self.store.covered(invalidation, publishes).await {
+        let covered = self.store.covered(invalidation, publishes);
+        match within(RECORD_TIMEOUT, covered).await {
             Ok(Some(covered)) => covered,
             Ok(None) | Err(_) => Covered::unknown(site),
         }

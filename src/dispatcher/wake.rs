@@ -14,7 +14,8 @@ use crate::store::SiteId;
 pub(super) struct News {
     /// Anything may have.
     pub(super) anything: bool,
-    /// The sites at which something was published, if nothing else is known to have changed.
+    /// The sites at which something was published. They are looked at even if anything may have
+    /// changed: what was published while a site's last look was under way may not be due otherwise.
     pub(super) published: BTreeSet<SiteId>,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct SiteTurn {
 impl Wake {
     /// Anything may have changed.
     pub fn wake(&self) {
-        self.state().news = News::anything();
+        self.state().news.anything = true;
         self.0.notify.notify_one();
         self.0.changed.notify_waiters();
     }
@@ -120,9 +121,8 @@ impl State {
     fn publish(&mut self, sites: impl IntoIterator<Item = SiteId>) -> bool {
         let mut is_news = false;
         for site in sites {
-            if !self.put_off(site) && !self.news.anything {
-                self.news.published.insert(site);
-                is_news = true;
+            if !self.put_off(site) {
+                is_news |= self.news.published.insert(site);
             }
         }
         is_news
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gathers_sites_until_anything_may_have_changed() {
+    fn gathers_sites_also_while_anything_may_have_changed() {
         let wake = Wake::default();
         assert_eq!(wake.take(), News::default());
         wake.published([SiteId(1)]);
@@ -167,7 +167,7 @@ mod tests {
         wake.published([SiteId(1)]);
         wake.wake();
         wake.published([SiteId(2)]);
-        assert_eq!(wake.take(), News::anything());
+        assert_eq!(wake.take(), anything([1, 2]));
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         let turn = wake.turn(SiteId(1)).expect("nobody serves it");
         wake.wake();
         wake.published([SiteId(2), SiteId(1)]);
-        assert_eq!(wake.take(), News::anything());
+        assert_eq!(wake.take(), anything([2]));
         drop(turn);
         assert_eq!(wake.take(), published([1]));
     }
@@ -221,6 +221,13 @@ mod tests {
         News {
             anything: false,
             published: sites.map(SiteId).into(),
+        }
+    }
+
+    fn anything<const N: usize>(sites: [i32; N]) -> News {
+        News {
+            anything: true,
+            ..published(sites)
         }
     }
 }

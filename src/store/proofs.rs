@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::SecretOf;
-use super::{Answered, FormHash, Result, SiteId, Store};
+use super::{Answered, DATABASE_LIMIT, FormHash, Result, SiteId, Store, within};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
@@ -55,7 +55,7 @@ impl LastUsed {
         }
         let store = self.store.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = store.note_use(proof, now).await {
+            if let Err(error) = within(DATABASE_LIMIT, store.note_use(proof, now)).await {
                 tracing::warn!(%error, "the last use of a token could not be noted");
             }
         });

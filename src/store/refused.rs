@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Result, SiteId, Store, column};
+use super::{DATABASE_LIMIT, Result, SiteId, Store, column, within};
 
 /// How many are kept for each site, counted separately for calls that proved it and calls that did
 /// not, so that strangers do not push out what its own publisher did wrong.
@@ -107,7 +107,8 @@ impl RefusedCalls {
             if calls.is_empty() {
                 return;
             }
-            if let Err(error) = self.store.add_refused(&calls).await {
+            let added = within(DATABASE_LIMIT, self.store.add_refused(&calls)).await;
+            if let Err(error) = added {
                 tracing::warn!(%error, "refused calls could not be noted");
             }
             tokio::time::sleep(WRITE_EVERY).await;
