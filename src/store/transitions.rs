@@ -157,6 +157,19 @@ pub(super) async fn supersede(
     };
     let (away, back) = (ids(false), ids(true));
     lock_publishes(connection, site).await?;
+    // All of a publish is planned again, so what the old distribution refused of it is no reason for
+    // it to fail.
+    sqlx::query!(
+        "DELETE FROM coverage c
+         USING invalidation left_behind, coverage again, invalidation refused
+         WHERE left_behind.id = ANY($1) AND again.invalidation_id = left_behind.id
+           AND c.site_id = again.site_id AND c.publish_id = again.publish_id AND refused.id = c.invalidation_id
+           AND refused.distribution_id = left_behind.distribution_id
+           AND refused.status = 'Failed' AND NOT refused.set_aside",
+        &away,
+    )
+    .execute(&mut *connection)
+    .await?;
     plan_again(connection, &away).await?;
     sqlx::query!(
         "UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,

@@ -136,6 +136,27 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
     );
 }
 
+/// All of the publish goes to the new one.
+#[tokio::test]
+async fn what_the_old_distribution_refused_fails_no_publish_at_another() {
+    let service = Stepped::start().await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.fail_creates(1, throttling()).await;
+    let id = service.publish_and_run("/about").await;
+    let refused = "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards,
+                                             asked, status, created_at, ended_at)
+                   SELECT gen_random_uuid(), site_id, distribution_id, 'refused', items, files, wildcards, asked,
+                          'Failed', created_at, now() FROM invalidation;
+                   INSERT INTO coverage (invalidation_id, site_id, publish_id)
+                   SELECT i.id, p.site_id, p.id FROM invalidation i, publish p WHERE i.status = 'Failed'";
+    service.database.change(refused).await;
+
+    service.activate(service.site(), other, key).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed", "{publish}");
+}
+
 #[tokio::test]
 async fn a_new_key_follows_what_the_old_one_sent() {
     let service = Stepped::start().await;
