@@ -1,5 +1,7 @@
 //! “Save and test settings”, for the page and the command line.
 
+use std::time::Duration;
+
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::{
@@ -8,6 +10,14 @@ use crate::domain::{
 use crate::metrics::Metrics;
 use crate::readers::{Outside, fetch_page};
 use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun};
+
+/// Between two tries to record a test.
+const RECORD_PAUSES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// What a test of settings needs.
 #[derive(Clone)]
@@ -90,6 +100,29 @@ impl Tester {
         }
     }
 
+    /// Records a test alone, trying for some seconds while the database is away: it may have been
+    /// billed.
+    async fn record(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+        test: &TestRun,
+    ) -> Result<(), StoreError> {
+        let mut pauses = RECORD_PAUSES.iter();
+        loop {
+            let now = self.clock.now();
+            match self.store.record_test(site, settings, test, now).await {
+                // With the settings, by a commit whose answer was lost.
+                Err(error) if error.is_stored_already() => return Ok(()),
+                Err(error @ StoreError::Database(_)) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(error),
+                },
+                recorded => return recorded,
+            }
+        }
+    }
+
     /// Tests first. What passes is put in force. What fails becomes the draft, and what was in
     /// force stays in force. The test takes seconds: if somebody else has saved others since `seen`
     /// were the latest, theirs stay.
@@ -110,9 +143,9 @@ impl Tester {
         let kept = store
             .save_settings(site, seen, slot, settings, Some(&test), now)
             .await;
-        if matches!(kept, Ok(false) | Err(StoreError::SiteGone)) {
+        if !matches!(kept, Ok(true)) {
             // What CloudFront accepted counts all the same.
-            store.record_test(site, settings, &test, now).await?;
+            self.record(site, settings, &test).await?;
         }
         Ok(SavedTest {
             report: test.report,

@@ -171,6 +171,14 @@ impl StoreError {
         Self::Database(no_answer())
     }
 
+    /// Whether what was to be stored is there already, as after a commit whose answer was lost.
+    pub fn is_stored_already(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        error.is_unique_violation()
+    }
+
     /// Whether a stored row is at fault, so that everything else can still be read.
     pub fn is_about_a_row(&self) -> bool {
         match self {

@@ -8,7 +8,8 @@ use skycms_cdn::process;
 
 use crate::pages::settings;
 use crate::support::{
-    Browser, DISTRIBUTION, Database, PASSWORD, Replica, SECRET, Sandbox, Stepped, variables,
+    Browser, DISTRIBUTION, Database, PASSWORD, Replica, SECRET, Sandbox, Stepped, eventually,
+    variables,
 };
 
 /// Somewhat longer than a lease.
@@ -157,6 +158,36 @@ async fn a_stop_waits_for_a_test_of_settings_and_records_it() {
             .await
             .unwrap();
     assert_eq!(recorded, "InProgress");
+}
+
+/// It has been billed.
+#[tokio::test]
+async fn a_test_is_recorded_although_its_settings_cannot_be_saved() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let slow = json!({ "kind": "slow", "ms": 1_500 });
+    sandbox.fail_creates(1, slow).await;
+    let mut variables = variables(&database, &sandbox);
+    variables.insert("ADMIN_PASSWORD".into(), PASSWORD.into());
+    let replica = Replica::start_with(&variables).await;
+    let mut admin = Browser::signed_in(&replica.api.base).await;
+    let events = [
+        ("sec-fetch-site", "same-origin"),
+        ("accept", "text/event-stream"),
+    ];
+    let form = crate::support::form(&settings(DISTRIBUTION, SECRET, "save_and_test"));
+    tokio::spawn(async move {
+        let method = http::Method::POST;
+        admin.request(method, "/settings/cdn", &events, form).await
+    });
+    sandbox.wait_for_creates(1).await;
+    let lock = "LOCK TABLE cdn_settings IN ACCESS EXCLUSIVE MODE";
+    let lock = database.hold(lock).await;
+    let counted = "SELECT coalesce(sum(paths), 0)::bigint FROM usage";
+    eventually("its path in the usage", || async {
+        (database.count(counted).await == 1).then_some(())
+    })
+    .await;
+    lock.release().await;
 }
 
 #[tokio::test]
