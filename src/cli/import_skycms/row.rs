@@ -21,6 +21,8 @@ const PROVIDERS: [&str; 7] = [
 ];
 const CLOUDFRONT: &str = "CloudFront";
 const PUBLISHER_URL: &str = "PublisherUrl";
+/// The name of the row in which the set-up wizard keeps what was entered.
+const WIZARD: &str = "SETUP_WIZARD_STATE";
 
 /// Why a row cannot be imported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,11 +64,13 @@ pub(super) struct Imported {
 }
 
 pub(super) fn read(text: &str) -> Result<Imported, RowError> {
-    let rows = match json(text, "the input")? {
+    let mut rows = match json(text, "the input")? {
         // As `sqlite3 -json` and exports print a table.
         Value::Array(rows) => rows,
         row => vec![row],
     };
+    // The wizard's row stays as it was when the wizard ended, whatever has been saved since.
+    rows.sort_by_key(is_wizards);
     let publisher_url = rows.iter().find_map(publisher_url);
     // The first row that is whole; else the one that comes nearest to it says what is wrong.
     let mut problem = RowError::NotTheRow;
@@ -83,6 +87,10 @@ pub(super) fn read(text: &str) -> Result<Imported, RowError> {
         }
     }
     Err(problem)
+}
+
+fn is_wizards(row: &Value) -> bool {
+    field(row, "Name").is_some_and(|name| name == WIZARD)
 }
 
 /// The publisher's URL in a row of its own, or in what the set-up wizard keeps.
@@ -112,7 +120,7 @@ fn form_of(mut row: Value) -> Result<SettingsForm, RowError> {
         };
         row = inner;
     }
-    // What the set-up wizard keeps until it has ended.
+    // What the set-up wizard keeps.
     if field(&row, "CloudFrontDistributionId").is_some() {
         return match settings(&row, "CloudFront") {
             // It keeps empty ones for sites with another CDN.

@@ -180,6 +180,15 @@ async fn every_shape_of_the_row_is_read() {
             .await
             .assert_ok();
     }
+    let old = json!({
+        "CloudFrontDistributionId": "E2FROMWIZARD01", "CloudFrontAccessKeyId": KEY,
+        "CloudFrontSecretAccessKey": SECRET, "CloudFrontRegion": "us-east-1",
+    });
+    let saved_since =
+        json!([state_of(&old), { "Name": "CloudFront", "Value": row(json!(3), value()) }]);
+    let draft = bench.import(&saved_since.to_string(), &["--draft"]).await;
+    draft.assert_ok();
+    assert_eq!(bench.slots().await, [format!("draft {DISTRIBUTION}")]);
     let mut without = value();
     without["SecretAccessKey"] = json!(null);
     let said = bench.import(&row(json!(3), without), &[]).await;
