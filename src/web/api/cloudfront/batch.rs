@@ -220,6 +220,8 @@ fn must_have_no_attributes(
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Fault {
+    // It may name a tag as it was given, and is a line of the log.
+    let error = error.to_string().replace(char::is_control, " ");
     Fault::bad_request(
         "MalformedInput",
         format!("The body is not the XML of an InvalidationBatch: {error}"),
@@ -249,6 +251,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(batch.paths, ["/café"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_line() {
+        let fault = Batch::read(b"<InvalidationBatch></a\n2026-11-28T09:00:00Z  INFO b>");
+        let fault = fault.unwrap_err().to_string();
+        assert!(!fault.contains(char::is_control), "{fault}");
     }
 
     #[test]
