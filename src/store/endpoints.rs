@@ -157,13 +157,15 @@ impl Store {
         events: &[Event],
     ) -> Result<Option<(String, bool)>> {
         let row = sqlx::query!(
-            r#"UPDATE endpoint SET events = $3
+            // What only a newer version knows stays chosen.
+            r#"UPDATE endpoint SET events = $3 || ARRAY(SELECT unnest(before.events) EXCEPT SELECT unnest($4::text[]))
                FROM (SELECT id, events FROM endpoint WHERE site_id = $1 AND id = $2 FOR NO KEY UPDATE) before
                WHERE endpoint.id = before.id
-               RETURNING shown, before.events IS DISTINCT FROM $3 as "has_changed!""#,
+               RETURNING shown, before.events IS DISTINCT FROM endpoint.events as "has_changed!""#,
             site.0,
             id,
             &event_names(events) as &[&str],
+            &known_events() as &[&str],
         )
         .fetch_optional(&self.pool)
         .await?;

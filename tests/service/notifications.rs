@@ -2,7 +2,7 @@
 //! those that do not answer.
 
 use serde_json::json;
-use skycms_cdn::domain::notification::EndpointKind;
+use skycms_cdn::domain::notification::{EndpointKind, Event};
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Policy, Spending};
 use skycms_cdn::store::{DeliveryState, EndpointView, MAX_ENDPOINTS, SiteId, hash};
 use time::Duration;
@@ -631,6 +631,20 @@ async fn what_only_a_newer_version_knows_waits_for_it_and_holds_up_nothing() {
     assert_eq!(events(&receiver), ["test"]);
     assert_eq!(store.deliveries(site).await.unwrap().len(), 1);
     assert_eq!(only(&service).await.waiting, 1);
+}
+
+#[tokio::test]
+async fn what_only_a_newer_version_knows_stays_chosen() {
+    let (service, _, endpoint) = service().await;
+    let newer = "UPDATE endpoint SET events = array_append(events, 'test.newer')";
+    service.database.change(newer).await;
+    let (store, site) = (&service.state.store, service.site());
+    for changes in [true, false] {
+        let chosen = store.choose_events(site, endpoint, &[Event::PublishFailed]);
+        assert_eq!(chosen.await.unwrap().unwrap().1, changes);
+        let kept = "SELECT count(*) FROM endpoint WHERE events = '{publish.failed,test.newer}'";
+        assert_eq!(service.database.count(kept).await, 1);
+    }
 }
 
 #[tokio::test]
