@@ -27,7 +27,7 @@ impl RotateEncryptionKey {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let done = app::reseal(config, &Clock::system(), self.remove_unreadable).await?;
         say(format_args!(
-            "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
+            "Secrets sealed with the first key now: {}. Unreadable ones removed: {}.",
             done.sealed, done.removed
         ))
     }
