@@ -23,7 +23,7 @@ use url::Url;
 
 pub use access::AccessConfig;
 pub use client::ClientConfig;
-pub use public_url::PublicUrl;
+pub use public_url::{OWN_PATHS, PublicUrl};
 pub use serve::ServeOptions;
 pub use skycms::SkyCmsConfig;
 
@@ -158,7 +158,7 @@ impl Config {
                 "OPS_LISTEN_ADDR",
                 "an address and port such as 127.0.0.1:8081",
             )?,
-            public_url: vars.base_url("PUBLIC_URL")?,
+            public_url: vars.public_url()?,
             database_url: vars.database_url()?,
             data_dir: vars
                 .text("DATA_DIR")?
@@ -168,7 +168,7 @@ impl Config {
                     .map_err(|problem| error("ENCRYPTION_KEY", problem))?,
                 None => Vec::new(),
             },
-            publish_token: vars.unguessable("PUBLISH_TOKEN", 16..=256)?,
+            publish_token: vars.token("PUBLISH_TOKEN")?,
             access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
             default_credentials_for: vars.list("AWS_DEFAULT_CREDENTIALS_FOR", grant)?,
@@ -176,7 +176,7 @@ impl Config {
             limits: vars.limits()?,
             serve: ServeOptions::read(&vars)?,
             allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?,
-            metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
+            metrics_token: vars.token("METRICS_TOKEN")?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: vars
                 .parse("LOG_FORMAT", "a format; use `text` or `json`")?

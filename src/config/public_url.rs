@@ -5,6 +5,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
+/// What the paths of the service begin with, which the prefix must not: nobody could tell which is
+/// meant.
+pub const OWN_PATHS: [&str; 21] = [
+    "activity",
+    "activity.csv",
+    "api",
+    "audit",
+    "docs",
+    "embed",
+    "events",
+    "health",
+    "help",
+    "metrics",
+    "openapi.json",
+    "password",
+    "purge",
+    "sessions",
+    "set-up",
+    "settings",
+    "sign-in",
+    "sign-out",
+    "sign-out-everywhere",
+    "sites",
+    "static",
+];
+
 /// `PUBLIC_URL`, or the listener's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {

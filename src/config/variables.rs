@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
 
-use super::{ConfigError, EncryptionKey, error};
+use super::{ConfigError, EncryptionKey, OWN_PATHS, error};
 use crate::domain::guessing::{is_patterned, is_soon_guessed};
 use crate::domain::{DistributionId, SettingsForm, SiteName, trim_pasted};
 
@@ -65,7 +65,23 @@ impl Variables<'_> {
         Ok(Some(SecretString::from(text)))
     }
 
-    /// A secret that programs send: as long as `lengths` allows, and hard to guess.
+    /// A secret that programs send in a header.
+    pub(super) fn token(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
+        let token = self.unguessable(name, 16..=256)?;
+        let is_visible = |token: &SecretString| {
+            let bytes = token.expose_secret().bytes();
+            bytes.into_iter().all(|byte| byte.is_ascii_graphic())
+        };
+        match token.as_ref().is_none_or(is_visible) {
+            true => Ok(token),
+            false => Err(error(
+                name,
+                "must have visible ASCII characters only, which a header can carry; make one with `openssl rand -hex 32`",
+            )),
+        }
+    }
+
+    /// A secret that programs know: as long as `lengths` allows, and hard to guess.
     pub(super) fn unguessable(
         &self,
         name: &str,
@@ -122,6 +138,29 @@ impl Variables<'_> {
         self.text(name)?
             .map(|text| base_url(&text).map_err(|problem| error(name, problem)))
             .transpose()
+    }
+
+    pub(super) fn public_url(&self) -> Result<Option<Url>, ConfigError> {
+        let name = "PUBLIC_URL";
+        let Some(url) = self.base_url(name)? else {
+            return Ok(None);
+        };
+        if url.path().contains("//") {
+            return Err(error(
+                name,
+                format!("`{url}` has an empty part in its path"),
+            ));
+        }
+        let first = url.path().split('/').nth(1);
+        match first.filter(|first| OWN_PATHS.contains(first)) {
+            Some(own) => Err(error(
+                name,
+                format!(
+                    "`/{own}` is an address of the service's own: choose another path, such as `/cdn`"
+                ),
+            )),
+            None => Ok(Some(url)),
+        }
     }
 
     pub(super) fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {

@@ -331,7 +331,7 @@ async fn home(visitor: Visitor) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PublicUrl;
+    use crate::config::{OWN_PATHS, PublicUrl};
 
     /// Pages, what they load, and the sign-in from SkyCMS; and CloudFront's own API, which AWS
     /// describes.
@@ -347,6 +347,16 @@ mod tests {
         for route in routes() {
             let elsewhere = is_described_elsewhere(&route.path, route.access);
             assert_ne!(route.operation.is_some(), elsewhere, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn no_prefix_can_be_taken_for_a_route() {
+        for route in routes() {
+            let first = route.path.split('/').nth(1).unwrap_or_default();
+            let is_known = OWN_PATHS.contains(&first);
+            let is_any = first.is_empty() || first.starts_with('{');
+            assert!(is_known || is_any, "{}", route.path);
         }
     }
 

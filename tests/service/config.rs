@@ -53,6 +53,26 @@ fn each_bad_value_is_named() {
             "https://me@editor.example.com/",
             "nor a user name",
         ),
+        (
+            "PUBLIC_URL",
+            "https://editor.example.com/settings/cdn",
+            "`/settings` is an address of the service's own",
+        ),
+        (
+            "PUBLIC_URL",
+            "https://editor.example.com//cdn",
+            "an empty part",
+        ),
+        (
+            "PUBLISH_TOKEN",
+            "Grüße an die größten Bären im Wald",
+            "visible ASCII",
+        ),
+        (
+            "METRICS_TOKEN",
+            "first-line-of-a-token\nsecond-line",
+            "visible ASCII",
+        ),
         ("ENCRYPTION_KEY", "not base64!", "key 1 is not base64"),
         ("ENCRYPTION_KEY", short, "key 1 has 5 bytes instead of 32"),
         (
