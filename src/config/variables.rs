@@ -68,15 +68,15 @@ impl Variables<'_> {
     /// A secret that programs send in a header.
     pub(super) fn token(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
         let token = self.unguessable(name, 16..=256)?;
-        let is_visible = |token: &SecretString| {
+        let is_sendable = |token: &SecretString| {
             let bytes = token.expose_secret().bytes();
-            bytes.into_iter().all(|byte| byte.is_ascii_graphic())
+            bytes.into_iter().all(|byte| matches!(byte, b' '..=b'~'))
         };
-        match token.as_ref().is_none_or(is_visible) {
+        match token.as_ref().is_none_or(is_sendable) {
             true => Ok(token),
             false => Err(error(
                 name,
-                "must have visible ASCII characters only, which a header can carry; make one with `openssl rand -hex 32`",
+                "must have printable ASCII characters only, which a header can carry; make one with `openssl rand -hex 32`",
             )),
         }
     }

@@ -66,12 +66,12 @@ fn each_bad_value_is_named() {
         (
             "PUBLISH_TOKEN",
             "Grüße an die größten Bären im Wald",
-            "visible ASCII",
+            "printable ASCII",
         ),
         (
             "METRICS_TOKEN",
             "first-line-of-a-token\nsecond-line",
-            "visible ASCII",
+            "printable ASCII",
         ),
         ("ENCRYPTION_KEY", "not base64!", "key 1 is not base64"),
         ("ENCRYPTION_KEY", short, "key 1 has 5 bytes instead of 32"),
