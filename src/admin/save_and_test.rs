@@ -9,9 +9,11 @@ use crate::domain::{
 };
 use crate::metrics::Metrics;
 use crate::readers::{Outside, fetch_page};
-use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun};
+use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun, within};
 
-/// Between two tries to record a test.
+/// How long the database may take to save what came of a test.
+const SAVE_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries to record one.
 const RECORD_PAUSES: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_secs(1),
@@ -102,7 +104,7 @@ impl Tester {
 
     /// Records a test alone, trying for some seconds while the database is away: it may have been
     /// billed.
-    async fn record(
+    pub(crate) async fn record(
         &self,
         site: SiteId,
         settings: &Settings,
@@ -111,7 +113,8 @@ impl Tester {
         let mut pauses = RECORD_PAUSES.iter();
         loop {
             let now = self.clock.now();
-            match self.store.record_test(site, settings, test, now).await {
+            let recorded = self.store.record_test(site, settings, test, now);
+            match within(SAVE_LIMIT, recorded).await {
                 // With the settings, by a commit whose answer was lost.
                 Err(error) if error.is_stored_already() => return Ok(()),
                 Err(error @ StoreError::Database(_)) => match pauses.next() {
@@ -140,9 +143,8 @@ impl Tester {
         } else {
             Slot::Draft
         };
-        let kept = store
-            .save_settings(site, seen, slot, settings, Some(&test), now)
-            .await;
+        let kept = store.save_settings(site, seen, slot, settings, Some(&test), now);
+        let kept = within(SAVE_LIMIT, kept).await;
         if !matches!(kept, Ok(true)) {
             // What CloudFront accepted counts all the same.
             self.record(site, settings, &test).await?;

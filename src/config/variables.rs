@@ -156,7 +156,7 @@ impl Variables<'_> {
             Some(own) => Err(error(
                 name,
                 format!(
-                    "`/{own}` is an address of the service's own: choose another path, such as `/cdn`"
+                    "`/{own}` is one of the service's own paths: choose another, such as `/cdn`"
                 ),
             )),
             None => Ok(Some(url)),

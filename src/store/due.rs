@@ -95,9 +95,9 @@ impl Store {
         // What counts against a quota, or may have been accepted, does so from when it was, which no
         // clock can put in the future.
         sqlx::query!(
-            "UPDATE invalidation SET submitted_at = least(submitted_at, $2),
-                                     unknown_since = least(unknown_since, $2),
-                                     unanswered_since = least(unanswered_since, $2)
+            "UPDATE invalidation SET submitted_at = CASE WHEN submitted_at > $2 THEN $2 ELSE submitted_at END,
+                                     unknown_since = CASE WHEN unknown_since > $2 THEN $2 ELSE unknown_since END,
+                                     unanswered_since = CASE WHEN unanswered_since > $2 THEN $2 ELSE unanswered_since END
              WHERE id = ANY(ARRAY(
                SELECT id FROM invalidation WHERE id IN (
                  SELECT id FROM invalidation

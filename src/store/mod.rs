@@ -267,8 +267,8 @@ impl Store {
                     // A replica that is stopped in the middle of a transaction must not hold its
                     // locks for ever. Nor may what waits for a lock: it keeps its connection and
                     // its own locks even after whoever began it has given up, and all that is tried
-                    // again would soon take every connection. Who waits five seconds for a turn is
-                    // turned away first.
+                    // again would soon take every connection. Who waits for a turn to read gives up
+                    // after five seconds, before this does.
                     //
                     // Each statement is planned once for a connection, since planning the longest
                     // takes longer than running them (docs/PERFORMANCE.md). A plan that is made

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::settings::Slot;
 use super::spending::{month_usage, stored_spending};
 use super::{Connection, Result, SiteId, Store, StoreError};
-use crate::domain::limits::{IN_PROGRESS, SKEW};
+use crate::domain::limits::{IN_PROGRESS, SKEW, is_within};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KindCounts, LONGEST_BELIEF, Limits,
     MonthUsage, PastLimit, PerKind, Policy, Region, Room, Settings, Shortage, Spending,
@@ -242,7 +242,7 @@ async fn shortage(
         began_at,
         ..Shortage::default()
     };
-    if began_at.is_some_and(|at| (now - at).abs() >= LONGEST_BELIEF) {
+    if began_at.is_some_and(|at| !is_within(LONGEST_BELIEF, at, now)) {
         let row = sqlx::query!(
             "SELECT max(created_at) FILTER (WHERE files > 0) AS files_at,
                     max(created_at) FILTER (WHERE wildcards > 0) AS wildcards_at

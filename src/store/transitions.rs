@@ -143,6 +143,8 @@ pub(super) async fn supersede(
            SELECT id FROM invalidation
            WHERE site_id = $1 AND set_aside AND distribution_id = (SELECT id FROM in_force)
              AND (status <> 'Failed' OR unknown_since IS NOT NULL)))
+           -- Restated beside the lock: one may be recorded as accepted at this very moment.
+           AND (status = 'Queued' OR set_aside AND (status <> 'Failed' OR unknown_since IS NOT NULL))
          ORDER BY id FOR UPDATE",
         site.0,
     )
@@ -241,7 +243,8 @@ async fn plan_again(connection: &mut PgConnection, invalidations: &[Uuid]) -> Re
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id)
+        "WITH gone AS (
+           DELETE FROM invalidation WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL RETURNING id)
          DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone)",
         invalidations,
     )

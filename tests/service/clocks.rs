@@ -221,8 +221,15 @@ async fn what_was_accepted_by_a_clock_that_was_ahead_counts_from_when_that_is_se
                                          unanswered_since = now() + interval '1 day'
                  WHERE id = (SELECT min(id::text)::uuid FROM invalidation)";
     service.database.change(ahead).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
+    let waiting = service.publish_and_run("/contact").await;
+    let ahead = "UPDATE invalidation SET unanswered_since = now() + interval '1 day' WHERE status = 'Queued'";
+    service.database.change(ahead).await;
     let (store, now) = (&service.state.store, service.state.clock.now());
     store.heal_clock(now).await.unwrap();
+    let accepted =
+        "SELECT count(*) FROM invalidation WHERE status = 'Queued' AND submitted_at IS NOT NULL";
+    assert_eq!(service.database.count(accepted).await, 0, "{waiting}");
     let ahead = "SELECT count(*) FROM invalidation WHERE least(unanswered_since, submitted_at) > now() + interval '1 hour'
                                                    OR ended_at IS NULL AND unknown_since > now() + interval '1 hour'";
     assert_eq!(service.database.count(ahead).await, 0);

@@ -56,7 +56,7 @@ fn each_bad_value_is_named() {
         (
             "PUBLIC_URL",
             "https://editor.example.com/settings/cdn",
-            "`/settings` is an address of the service's own",
+            "`/settings` is one of the service's own paths",
         ),
         (
             "PUBLIC_URL",

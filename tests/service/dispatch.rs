@@ -157,6 +157,26 @@ async fn what_the_old_distribution_refused_fails_no_publish_at_another() {
     assert_eq!(publish["state"], "completed", "{publish}");
 }
 
+/// Its record waits for the row that the move reads, or the other way round.
+#[tokio::test]
+async fn what_is_recorded_as_accepted_during_a_move_stays() {
+    let service = Stepped::start().await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.fail_creates(1, throttling()).await;
+    service.publish_and_run("/about").await;
+    let accepted = "UPDATE invalidation SET status = 'InProgress', cloudfront_id = 'IACCEPTED', submitted_at = now(),
+                                            waiting_for = NULL";
+    let recording = service.database.hold(accepted).await;
+    let committing = async {
+        service.database.wait_for_locks(1).await;
+        recording.release().await;
+    };
+    tokio::join!(service.activate(service.site(), other, key), committing);
+    let stored = "SELECT count(*) FROM invalidation WHERE status = 'InProgress' AND cloudfront_id = 'IACCEPTED'";
+    assert_eq!(service.database.count(stored).await, 1);
+}
+
 #[tokio::test]
 async fn a_new_key_follows_what_the_old_one_sent() {
     let service = Stepped::start().await;

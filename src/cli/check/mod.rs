@@ -324,10 +324,7 @@ async fn settings(
         Err(error) => return report.fail("aws", error, None),
     };
     let test = tester.test((site.id, &site.name), &settings, |_| {}).await;
-    if let Err(error) = store
-        .record_test(site.id, &settings, &test, aws.clock.now())
-        .await
-    {
+    if let Err(error) = tester.record(site.id, &settings, &test).await {
         report.fail(
             "aws",
             format!("the test could not be recorded: {error}"),
