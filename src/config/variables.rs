@@ -148,7 +148,7 @@ impl Variables<'_> {
         if url.path().contains("//") {
             return Err(error(
                 name,
-                format!("`{url}` has an empty part in its path"),
+                format!("`{url}` has `//` in its path: write one slash"),
             ));
         }
         let first = url.path().split('/').nth(1);

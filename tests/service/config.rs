@@ -61,7 +61,7 @@ fn each_bad_value_is_named() {
         (
             "PUBLIC_URL",
             "https://editor.example.com//cdn",
-            "an empty part",
+            "has `//` in its path",
         ),
         (
             "PUBLISH_TOKEN",

@@ -122,7 +122,8 @@ pub(crate) struct Kind {
 
 /// What is wrong with the proof that a caller of the API brought.
 ///
-/// Its words are the same whether or not the site exists: without authentication, nobody learns that.
+/// Its words are the same whether or not the site exists: without authentication, nobody learns
+/// that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unauthenticated {
     #[error(
