@@ -90,7 +90,14 @@ async fn what_waits_for_a_lock_keeps_no_connection_from_others() {
         let given_up = tokio::time::timeout(Duration::from_millis(100), taking_back).await;
         assert!(given_up.is_err(), "the site is locked");
     }
-    eventually("a connection", || async { store.ping().await.ok() }).await;
+    eventually("all connections", || async {
+        let mut lent = Vec::new();
+        for _ in 0..12 {
+            lent.push(store.connect().await.ok()?);
+        }
+        Some(lent)
+    })
+    .await;
     lock.release().await;
 }
 
