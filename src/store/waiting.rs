@@ -18,7 +18,7 @@ const PLAN_PUBLISHES: usize = 10_000;
 const PLAN_ITEMS: usize = 30_000;
 const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
-const FIRST_PAGE: usize = 8;
+const FIRST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 500;
 /// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: eight
 /// publishes of ten thousand paths would be too much to read for a site that has no room now.
