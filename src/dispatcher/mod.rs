@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Covered, Publishes, SiteId, Store, StoreError, within};
+use crate::store::{Covered, Due, Publishes, SiteId, Store, StoreError, within};
 
 use self::choose::Calls;
 use self::wake::News;
@@ -128,15 +128,15 @@ impl Dispatcher {
                 }
                 if news.anything {
                     alarm = Alarm::far();
-                    self.start_due(&mut tasks).await?;
-                } else if !is_later {
-                    return Ok(());
+                    let due = self.start_due(&mut tasks).await?;
+                    alarm.at_latest_in(self.until(due.next));
+                } else if is_later {
+                    let due = self.due().await?;
+                    alarm.at_latest_in(match due.is_now() {
+                        true => SHORTEST_SLEEP,
+                        false => self.until(due.next),
+                    });
                 }
-                // Sites that are being served are looked at again when their turn ends; so is
-                // everything when one of the questions ends that take all the places.
-                let may_ask = self.polls.available_permits() > 0;
-                let next = self.store.next_due(&self.wake.served(), may_ask).await?;
-                alarm.at_latest_in(self.until(next));
                 Ok(())
             };
             if let Err(error) = within(LOOK_TIMEOUT, look).await {
@@ -185,13 +185,25 @@ impl Dispatcher {
 
     /// Starts a task for each site that has something to send, and for each invalidation that is to
     /// be asked about.
-    async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
+    async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<Due, StoreError> {
         self.heal_clock().await?;
-        let served = self.wake.served();
-        for site in self.store.sites_to_send(&served, self.clock.now()).await? {
-            self.start_send(site, tasks);
+        let mut due = self.due().await?;
+        for site in &due.sites {
+            self.start_send(*site, tasks);
         }
-        self.start_polls(tasks).await
+        if due.questions && self.start_polls(tasks).await? == 0 {
+            // Somebody is changing them. None will end and be a reason to look again.
+            due.next = Some(self.clock.now());
+        }
+        Ok(due)
+    }
+
+    /// What is due. Sites that are being served are looked at again when their turn ends; so is
+    /// everything when one of the questions ends that take all the places.
+    async fn due(&self) -> Result<Due, StoreError> {
+        let may_ask = self.polls.available_permits() > 0;
+        let served = self.wake.served();
+        self.store.due(&served, may_ask, self.clock.now()).await
     }
 
     /// A clock that was set back must not put off what was due by the old one.
@@ -293,6 +305,8 @@ enum Ended {
     Called,
     /// It was not, or said nothing new: the database knows when something is due next.
     Later,
+    /// What ended concerns nothing else that is due.
+    Alone,
 }
 
 fn settle(ended: Result<Ended, JoinError>) -> Ended {

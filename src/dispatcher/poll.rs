@@ -9,27 +9,28 @@ use super::{Dispatcher, Ended};
 use crate::domain::{
     AfterGet, Asked, AwsError, GetOutcome, InvalidationStatus, Operation, after_get,
 };
-use crate::store::{Covered, PollClaim, Publishes, StoreError};
+use crate::store::{Covered, PollClaim, PollRecorded, Publishes, StoreError};
 
 impl Dispatcher {
-    /// Claims invalidations that are due to be asked about, and starts a call for each.
-    pub(super) async fn start_polls(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
-        loop {
-            let most = self.polls.available_permits();
-            let (token, now) = (self.clock.id(), self.clock.now());
-            let claims = self.store.claim_polls(most, token, now).await?;
-            if claims.is_empty() {
-                return Ok(());
-            }
-            for claim in claims {
-                let dispatcher = self.clone();
-                let call = Arc::clone(&self.polls).try_acquire_owned();
-                tasks.spawn(async move {
-                    let _call = call;
-                    dispatcher.poll(claim).await
-                });
-            }
+    /// Claims invalidations that are due to be asked about, and starts a call for each. Returns how
+    /// many there are.
+    pub(super) async fn start_polls(
+        &self,
+        tasks: &mut JoinSet<Ended>,
+    ) -> Result<usize, StoreError> {
+        let most = self.polls.available_permits();
+        let (token, now) = (self.clock.id(), self.clock.now());
+        let claims = self.store.claim_polls(most, token, now).await?;
+        let started = claims.len();
+        for claim in claims {
+            let dispatcher = self.clone();
+            let call = Arc::clone(&self.polls).try_acquire_owned();
+            tasks.spawn(async move {
+                let _call = call;
+                dispatcher.poll(claim).await
+            });
         }
+        Ok(started)
     }
 
     async fn poll(&self, claim: PollClaim) -> Ended {
@@ -60,12 +61,12 @@ impl Dispatcher {
         let fix = settings
             .zip(after.error())
             .map(|(settings, error)| settings.advise(error, Operation::GetInvalidation).fix);
-        let ours = self
+        let recorded = self
             .record("GetInvalidation", || {
                 self.store.record_poll(&claim, &after, fix.as_deref(), now)
             })
             .await;
-        if ours == Some(true) {
+        if matches!(recorded, Some(PollRecorded::Ours | PollRecorded::MadeRoom)) {
             self.count_poll(&claim, &after, now);
             let covered = match after {
                 // By far the most frequent, and not worth a query.
@@ -77,11 +78,17 @@ impl Dispatcher {
             };
             log(&claim, &after, request_id.as_deref(), &covered);
         }
-        if matches!(after, AfterGet::Again { .. }) {
-            return Ended::Later;
+        if recorded == Some(PollRecorded::MadeRoom) {
+            self.wake.wake();
+            return Ended::Called;
         }
-        self.wake.wake();
-        Ended::Called
+        // While all places were taken, nothing else was looked for that is to be asked about.
+        let was_full = self.polls.available_permits() == 0;
+        match after {
+            AfterGet::Again { .. } => Ended::Later,
+            _ if was_full => Ended::Later,
+            _ => Ended::Alone,
+        }
     }
 
     fn count_poll(&self, claim: &PollClaim, after: &AfterGet, now: OffsetDateTime) {

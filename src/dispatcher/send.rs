@@ -129,13 +129,9 @@ impl Dispatcher {
         match recorded {
             Some(Recorded::Ours) => {
                 // Metrics count the publishes of an accepted call one by one.
-                let publishes = match after {
-                    AfterCreate::InProgress { .. }
-                    | AfterCreate::Completed { .. }
-                    | AfterCreate::Unconfirmed(_) => Publishes::All,
-                    AfterCreate::Queued { .. }
-                    | AfterCreate::Split { .. }
-                    | AfterCreate::Failed { .. } => Publishes::Named,
+                let publishes = match after.is_accepted() {
+                    true => Publishes::All,
+                    false => Publishes::Named,
                 };
                 let covered = self.covered(inputs.site, stored.id, publishes).await;
                 self.count_send(&claim, after, accepted_at, &covered);

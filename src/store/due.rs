@@ -10,39 +10,41 @@ use crate::domain::limits::SKEW;
 const FAR: Duration = Duration::MINUTE;
 const FAR_PAUSE: Duration = Duration::minutes(10);
 
-impl Store {
-    /// Sites other than `served` that have something to send and that nothing known holds back, the
-    /// longest unserved first.
-    pub async fn sites_to_send(
-        &self,
-        served: &[SiteId],
-        now: OffsetDateTime,
-    ) -> Result<Vec<SiteId>> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT site_id as "site!: SiteId" FROM due_site
-               WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
-            now,
-            served as &[SiteId],
-        )
-        .fetch_all(&self.pool)
-        .await?)
-    }
+/// What there is to do.
+#[derive(Debug)]
+pub struct Due {
+    /// Sites that have something to send and that nothing known holds back, the longest unserved
+    /// first.
+    pub sites: Vec<SiteId>,
+    /// Whether something is to be asked about.
+    pub questions: bool,
+    /// When anything else is due: in the past if there are more sites than are named.
+    pub next: Option<OffsetDateTime>,
+}
 
-    /// When something is next due to be asked about, with `may_ask`, or to be sent by sites other
-    /// than `served`; `None` if nothing is pending.
-    pub async fn next_due(
-        &self,
-        served: &[SiteId],
-        may_ask: bool,
-    ) -> Result<Option<OffsetDateTime>> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT min(at) FROM (
-                 SELECT min(next_at) AS at FROM invalidation
-                 WHERE ended_at IS NULL AND status = 'InProgress' AND $2
-                 UNION ALL
-                 SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
+impl Due {
+    pub const fn is_now(&self) -> bool {
+        !self.sites.is_empty() || self.questions
+    }
+}
+
+impl Store {
+    /// What sites other than `served` have to send and, with `may_ask`, what is to be asked about.
+    pub async fn due(&self, served: &[SiteId], may_ask: bool, now: OffsetDateTime) -> Result<Due> {
+        Ok(sqlx::query_as!(
+            Due,
+            r#"WITH pending AS (SELECT site_id, at, sent_at FROM due_site WHERE site_id <> ALL($1)),
+                 due AS (SELECT site_id, sent_at FROM pending WHERE at <= $3 ORDER BY sent_at NULLS FIRST LIMIT 64)
+               SELECT ARRAY(SELECT site_id FROM due ORDER BY sent_at NULLS FIRST) as "sites!: Vec<SiteId>",
+                      $2 AND EXISTS (
+                        SELECT FROM invalidation
+                        WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3) as "questions!",
+                      least((SELECT min(at) FROM pending WHERE site_id NOT IN (SELECT site_id FROM due)),
+                            (SELECT min(next_at) FROM invalidation
+                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3 AND $2)) as next"#,
             served as &[SiteId],
             may_ask,
+            now,
         )
         .fetch_one(&self.pool)
         .await?)

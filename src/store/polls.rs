@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::listen::{announce_change, announce_sites};
 use super::stored::LEASE;
-use super::transitions::move_publishes;
+use super::transitions::{lock_publishes, move_publishes};
 use super::{Result, SiteId, Store};
 use crate::domain::{
     AfterGet, AwsError, DistributionId, InvalidationId, InvalidationStatus as Status, Settings,
@@ -50,6 +50,16 @@ impl PollClaim {
         self.usable_settings()
             .is_some_and(|settings| settings.distribution_id == self.distribution)
     }
+}
+
+/// What came of recording an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollRecorded {
+    Ours,
+    /// Something else waited for its end.
+    MadeRoom,
+    /// The claim was no longer ours, and nothing changed.
+    TakenOver,
 }
 
 impl Store {
@@ -121,15 +131,14 @@ impl Store {
         Ok(claims)
     }
 
-    /// Records CloudFront's answer. Returns `false`, with nothing changed, if the claim was no
-    /// longer ours.
+    /// Records CloudFront's answer.
     pub async fn record_poll(
         &self,
         claim: &PollClaim,
         after: &AfterGet,
         fix: Option<&str>,
         now: OffsetDateTime,
-    ) -> Result<bool> {
+    ) -> Result<PollRecorded> {
         let (status, next_at, error, waiting_for) = match after {
             AfterGet::Again {
                 at,
@@ -147,8 +156,9 @@ impl Store {
         };
         let ended = next_at.is_none();
         let mut tx = self.begin().await?;
+        let mut woken = 0;
         if ended {
-            wake_sites(&mut tx, &claim.distribution, now).await?;
+            woken += wake_sites(&mut tx, &claim.distribution, now).await?;
         }
         if let Some(denied) = denies(after)
             && claim.is_of_settings_in_force()
@@ -173,27 +183,31 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(PollRecorded::TakenOver);
         }
         if ended {
-            wake_batches(&mut tx, &claim.distribution, now).await?;
+            woken += wake_batches(&mut tx, &claim.distribution, now).await?;
+            lock_publishes(&mut tx, claim.site).await?;
             move_publishes(&mut tx, claim.site, &[claim.invalidation]).await?;
         }
         if ended || error.is_some() {
             announce_change(&mut tx, claim.site).await?;
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(match woken {
+            0 => PollRecorded::Ours,
+            _ => PollRecorded::MadeRoom,
+        })
     }
 }
 
 /// Notes that something has ended, so that there may be room, and lets the sites that wait for it
-/// be looked at.
+/// be looked at. Returns how many do.
 async fn wake_sites(
     connection: &mut PgConnection,
     distribution: &DistributionId,
     now: OffsetDateTime,
-) -> Result<()> {
+) -> Result<u64> {
     sqlx::query!(
         "UPDATE distribution SET completed_at = $2 WHERE id = $1",
         distribution.as_str(),
@@ -201,14 +215,14 @@ async fn wake_sites(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
+    let woken = sqlx::query!(
         "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL
          WHERE waits_for = 'quota' AND id IN (SELECT site_id FROM settings_in_force WHERE distribution_id = $1)",
         distribution.as_str(),
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(woken.rows_affected())
 }
 
 /// The same for stored invalidations that wait for it. They are locked after those that ended,
@@ -217,8 +231,8 @@ async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,
     now: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query!(
+) -> Result<u64> {
+    let woken = sqlx::query!(
         "UPDATE invalidation SET next_at = $2
          WHERE id = ANY(ARRAY(
            SELECT id FROM invalidation
@@ -229,7 +243,7 @@ async fn wake_batches(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(woken.rows_affected())
 }
 
 /// Whether the answer shows that the key may not ask, or that it may; `None` if neither.

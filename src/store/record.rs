@@ -141,6 +141,13 @@ impl Recording<'_> {
             }
         };
         if ours {
+            // Whoever removes the site takes the same turn, and waits in it for whatever refers to
+            // the site, as the count of usage does.
+            lock_publishes(self.tx, site).await?;
+            if verdict.after.is_accepted() {
+                let key = claim.inputs.settings.access_key_name();
+                count_usage(self.tx, claim.stored.id, key, self.now).await?;
+            }
             move_publishes(self.tx, site, &changed).await?;
             announce_change(self.tx, site).await?;
             return Ok(Recorded::Ours);
@@ -244,15 +251,7 @@ impl Recording<'_> {
         )
         .execute(&mut *self.tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        // The count refers to the site. Whoever removes the site takes the same turn, and waits in
-        // it for whatever refers to the site.
-        lock_publishes(self.tx, claim.inputs.site).await?;
-        let key = claim.inputs.settings.access_key_name();
-        count_usage(self.tx, claim.stored.id, key, now).await?;
-        Ok(true)
+        Ok(done.rows_affected() == 1)
     }
 
     /// The invalidation stays queued. Refusals for quota or rate do not count as attempts.

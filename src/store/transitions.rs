@@ -34,14 +34,13 @@ pub(super) async fn lock_settings(connection: &mut PgConnection, site: SiteId) -
 }
 
 /// Brings the publishes that an invalidation covers up to date with all the invalidations that
-/// cover them. Of two invalidations that end at the same moment, the second to get the lock sees
-/// what the first one did.
+/// cover them. It needs the turn of [`lock_publishes`]: of two invalidations that end at the same
+/// moment, the second to get it sees what the first one did.
 pub(super) async fn move_publishes(
     connection: &mut PgConnection,
     site: SiteId,
     invalidations: &[Uuid],
 ) -> Result<()> {
-    lock_publishes(connection, site).await?;
     sqlx::query!(
         "WITH outcome AS (
            SELECT c.site_id, c.publish_id,

@@ -827,8 +827,9 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
     let waits = service.publish_and_run("/waits").await;
     service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(31).await;
-    let due = service.state.store.next_due(&[], true).await.unwrap();
-    assert!(due.unwrap() > service.state.clock.now(), "{due:?}");
+    let now = service.state.clock.now();
+    let due = service.state.store.due(&[], true, now).await.unwrap();
+    assert!(!due.is_now() && due.next.is_some(), "{due:?}");
     // And what it leaves waiting goes as soon as the settings work again.
     let on = json!({ "enabled": true });
     service.sandbox.set_key(KEY, on).await;
@@ -843,9 +844,13 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
 async fn while_no_more_may_be_asked_nothing_is_due_to_be_asked_about() {
     let service = Stepped::start().await;
     service.publish_and_run("/about").await;
-    let store = &service.state.store;
-    assert!(store.next_due(&[], true).await.unwrap().is_some());
-    assert_eq!(store.next_due(&[], false).await.unwrap(), None);
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    for now in [now, now + Duration::MINUTE] {
+        let due = store.due(&[], true, now).await.unwrap();
+        assert!(due.questions || due.next.is_some(), "{due:?}");
+        let due = store.due(&[], false, now).await.unwrap();
+        assert!(!due.is_now() && due.next.is_none(), "{due:?}");
+    }
 }
 
 /// What cannot be planned shows whether it was tried.

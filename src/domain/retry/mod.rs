@@ -118,6 +118,14 @@ pub enum AfterCreate {
 }
 
 impl AfterCreate {
+    /// Whether CloudFront accepted it, and so bills it.
+    pub const fn is_accepted(&self) -> bool {
+        match self {
+            Self::InProgress { .. } | Self::Completed { .. } | Self::Unconfirmed(_) => true,
+            Self::Queued { .. } | Self::Failed { .. } | Self::Split { .. } => false,
+        }
+    }
+
     /// What AWS said, where it was not yes.
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
