@@ -27,7 +27,6 @@ use crate::web::api::openapi::{
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::http::open_answers::OpenFor;
 use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
@@ -335,8 +334,7 @@ async fn ended_or_waited(
         return Ok((look().await?, wait));
     };
     // Beyond its share, a site's publishers are answered at once: `wait` is a preference.
-    let whom = OpenFor::Publishers(site.id);
-    let Some(_open) = state.open_answers.try_open(whom, None) else {
+    let Ok(_open) = state.open_answers.for_publishers(site.id) else {
         let view = look().await?;
         let has_ended = view.state.has_ended();
         return Ok((view, has_ended.then_some(wait)));

@@ -22,7 +22,7 @@ const READS: usize = 2;
 /// How long a turn may be waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was waited for did not come in time.
+/// There is no place, or none came free in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoTurn;
 
@@ -118,6 +118,11 @@ impl<K: Eq + Hash> Lines<K> {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(NoTurn),
         }
+    }
+
+    /// The same for whoever does not wait.
+    pub(super) fn try_place(&self, key: K) -> Result<Permit, NoTurn> {
+        self.line(key).try_acquire_owned().map_err(|_| NoTurn)
     }
 
     /// The line of a key, which exists as long as anybody has a place in it or waits.

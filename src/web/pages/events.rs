@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::store::TokenHash;
 use crate::web::http::error::Error;
-use crate::web::http::open_answers::OpenFor;
+use crate::web::http::turns::NoTurn;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors;
 use crate::web::state::AppState;
@@ -24,11 +24,10 @@ pub(crate) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     let (state, site) = (visit.state, visit.site.id);
     let user = &visit.visitor.user;
-    let whom = user.token.map_or(OpenFor::All, OpenFor::Session);
     let opened = state
         .open_answers
-        .try_open(whom, Some(user.from))
-        .ok_or(Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
+        .for_pages(user.token, user.from)
+        .map_err(|NoTurn| Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
     let reader = state.changes.subscribe();
     let start = (reader, state.stop.clone(), state.directory.clone(), opened);
     let changes = stream::unfold(
