@@ -11,9 +11,7 @@ use uuid::Uuid;
 use crate::domain::{InvalidationStatus, Item, WaitReason};
 use crate::store::{Invalidation, InvalidationFilter};
 use crate::web::api::caller::Caller;
-use crate::web::api::openapi::{
-    self, InvalidationPath, OfInvalidation, OfList, SitePath, examples,
-};
+use crate::web::api::openapi::{self, OfInvalidation, OfList, SitePath, examples};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::state::AppState;
@@ -215,7 +213,14 @@ pub(crate) struct ItemsQuery {
     path = "/api/sites/{site}/invalidations/{caller_reference}/items",
     operation_id = "list_items",
     tag = openapi::PUBLISHING,
-    params(SitePath, InvalidationPath, ItemsQuery),
+    params(
+        SitePath,
+        (
+            "caller_reference" = String, Path,
+            description = "The invalidation's `caller_reference`.", example = json!(examples::REFERENCE),
+        ),
+        ItemsQuery,
+    ),
     responses(
         (status = 200, description = "A page of them.", body = ItemsBody, example = json!(examples::items())),
         OfInvalidation,

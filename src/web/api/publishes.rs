@@ -22,8 +22,7 @@ use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
-    self, IdempotencyKeyHeader, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, PublishPath,
-    SitePath, TraceHeader, examples,
+    self, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, SitePath, examples,
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
@@ -136,7 +135,23 @@ pub(crate) struct CreateOptions {
     path = "/api/sites/{site}/publishes",
     operation_id = "publish",
     tag = openapi::PUBLISHING,
-    params(SitePath, CreateOptions, IdempotencyKeyHeader, PreferWait, TraceHeader),
+    params(
+        SitePath,
+        CreateOptions,
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Makes a repeat safe: the same key and body are answered as the first time, and purge nothing \
+                           again. Of a signed\ncall, `webhook-id` does the same, and this header is not looked at.",
+            nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", example = "deploy-4711",
+        ),
+        PreferWait,
+        (
+            "traceparent" = Option<String>, Header,
+            description = "W3C trace context: the trace that the publish belongs to. The log names it at each step, and \
+                           the call to CloudFront\ncarries it on. What makes no sense is ignored.",
+            nullable = false, example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+    ),
     request_body(
         content = PublishRequest,
         examples(
@@ -279,7 +294,11 @@ async fn body_after(
     path = "/api/sites/{site}/publishes/{id}",
     operation_id = "get_publish",
     tag = openapi::PUBLISHING,
-    params(SitePath, PublishPath, PreferWait),
+    params(
+        SitePath,
+        ("id" = Uuid, Path, description = "The publish's `id`.", example = json!(examples::PUBLISH)),
+        PreferWait,
+    ),
     responses(
         (
             status = 200,

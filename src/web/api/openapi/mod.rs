@@ -6,10 +6,7 @@ mod parameters;
 mod schemas;
 
 pub(crate) use answers::{OfInvalidation, OfList, OfMetrics, OfPublish, OfPublishing};
-pub(crate) use parameters::{
-    IdempotencyKeyHeader, InvalidationPath, LONGEST_WAIT, PreferWait, PublishPath, SitePath,
-    TraceHeader,
-};
+pub(crate) use parameters::{LONGEST_WAIT, PreferWait, SitePath};
 
 /// Where operations are grouped.
 pub(crate) const PUBLISHING: &str = "Publishing";
