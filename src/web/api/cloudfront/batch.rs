@@ -282,13 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_the_home_page_where_the_key_pair_says_so() {
-        let batch = Batch::read(SKYCMS.as_bytes()).unwrap();
-        assert_eq!(batch.request(false).paths[1], "/*");
-        assert_eq!(batch.request(true).paths[1], "/");
-    }
-
-    #[test]
     fn a_tag_is_told_from_a_path() {
         let batch = Batch {
             paths: vec!["#article:42".into(), "/about".into(), "##b".into()],
