@@ -75,10 +75,6 @@ mod tests {
 
     use super::*;
 
-    fn of(url: &str) -> (PgConnectOptions, Vec<String>) {
-        connect_options(&SecretString::from(url)).unwrap()
-    }
-
     #[test]
     fn an_address_of_ipv6_is_reached_without_its_brackets() {
         for (url, host) in [
@@ -89,7 +85,7 @@ mod tests {
             ("postgres://cdn@192.0.2.5:6432/cdn", "192.0.2.5"),
             ("postgres://cdn@db.example.com:6432/cdn", "db.example.com"),
         ] {
-            let (options, unknown) = of(url);
+            let (options, unknown) = connect_options(&SecretString::from(url)).unwrap();
             assert_eq!((options.get_host(), options.get_port()), (host, 6432));
             assert!(unknown.is_empty(), "{unknown:?}");
         }

@@ -1,8 +1,6 @@
 //! Password hashes: argon2id with OWASP's parameters, off the threads that serve requests, and few
 //! at a time.
 
-use std::sync::Arc;
-
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -26,11 +24,11 @@ pub(crate) enum Whose {
 #[error("too many passwords are being checked")]
 pub struct Busy;
 
-/// Hashes passwords. A hash takes 19 MiB and tens of milliseconds. Clones share the lines.
-#[derive(Clone, Debug)]
+/// Hashes passwords. A hash takes 19 MiB and tens of milliseconds.
+#[derive(Debug)]
 pub struct Hasher {
     clock: Clock,
-    lines: Arc<Lines<Whose>>,
+    lines: Lines<Whose>,
 }
 
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl Hasher {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            lines: Arc::new(Lines::of(1)),
+            lines: Lines::of(1),
         }
     }
 
