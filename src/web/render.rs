@@ -37,7 +37,7 @@ pub(crate) async fn render(
         state.metrics.proof_refused(proof);
     }
     if info.is_cloudfront || Fault::of(&response).is_some() {
-        let fault = error.map(|error| Fault::from(&*error).into_response());
+        let fault = error.map(|error| Fault::of_error(&error).into_response());
         return cloudfront::finish(fault.unwrap_or(response), &state.clock);
     }
     let Some(error) = error else {

@@ -9,11 +9,10 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 
 use super::fault::Fault;
-use super::signature::{Claim, Signed, body_hash};
+use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
-use crate::store::{Proof, Site};
+use crate::store::{Proof, Site, sha256};
 use crate::web::api::caller::{Turn, mark};
-use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::state::AppState;
@@ -72,13 +71,11 @@ impl FromRequest<AppState> for Call {
                      CDN; those of AWS are not known here",
                 )
             })?;
-        let body = Bytes::from_request(Request::new(body), state)
-            .await
-            .map_err(Error::from)?;
+        let body = Bytes::from_request(Request::new(body), state).await?;
         let is_large = body.len() > LARGE_BYTES;
         let body_hash = state.turns.compute_for_stranger(is_large, {
             let body = body.clone();
-            move || body_hash(&body)
+            move || hex::encode(sha256(&body))
         });
         let body_hash = body_hash.await;
         let signed = Signed {

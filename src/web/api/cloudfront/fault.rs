@@ -104,6 +104,30 @@ impl Fault {
         })
     }
 
+    /// An error of the service, as CloudFront would say it.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::NotFound | Error::MethodNotAllowed => Self::not_served(),
+            Error::Store(StoreError::SiteGone) => Self::new(
+                StatusCode::NOT_FOUND,
+                "NoSuchDistribution",
+                "The site of this key pair has just been removed",
+            ),
+            Error::BadRequest(_) => Self::bad_request("MalformedInput", message),
+            Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
+            Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
+            Error::TookTooLong => Self::unavailable(
+                "The answer was not ready in time. The same request can be sent again safely",
+            ),
+            error if error.retry_after().is_some() => Self::unavailable(&message),
+            error => {
+                tracing::error!(%error, "a CloudFront call failed");
+                Self::internal()
+            }
+        }
+    }
+
     /// The kind of proof that was refused, as it is counted, and why; none: no proof was.
     pub(crate) fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
         let proof = match self.code {
@@ -165,40 +189,10 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     Response::from_parts(parts, body)
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Error::from(error).into()
-    }
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&Error> for Fault {
-    fn from(error: &Error) -> Self {
-        let message = error.to_string();
-        match error {
-            Error::NotFound | Error::MethodNotAllowed => Self::not_served(),
-            Error::Store(StoreError::SiteGone) => Self::new(
-                StatusCode::NOT_FOUND,
-                "NoSuchDistribution",
-                "The site of this key pair has just been removed",
-            ),
-            Error::BadRequest(_) => Self::bad_request("MalformedInput", message),
-            Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
-            Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
-            Error::TookTooLong => Self::unavailable(
-                "The answer was not ready in time. The same request can be sent again safely",
-            ),
-            error if error.retry_after().is_some() => Self::unavailable(&message),
-            error => {
-                tracing::error!(%error, "a CloudFront call failed");
-                Self::internal()
-            }
-        }
+/// Whatever becomes an error of the service becomes a fault by it.
+impl<E: Into<Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::of_error(&error.into())
     }
 }
 

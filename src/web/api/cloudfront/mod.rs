@@ -21,7 +21,6 @@ use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{InvalidationStatus, PublishState, Publisher, canonicalize};
 use crate::store::{IdempotencyKey, Items, NewPublish, Publish};
-use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
 use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::publishing::{accept, accepted_before};
@@ -120,8 +119,7 @@ pub(crate) async fn show(
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };
-    let turn = state.turns.reads.place(call.site.id).await;
-    let _turn = turn.map_err(Error::from)?;
+    let _turn = state.turns.reads.place(call.site.id).await?;
     let publish = state
         .store
         .publish(call.site.id, id, Items::First, state.clock.now())
@@ -202,8 +200,7 @@ pub(crate) async fn list(
             Fault::invalid("Marker must be what an earlier answer gave as NextMarker")
         })?),
     };
-    let turn = state.turns.reads.place(call.site.id).await;
-    let _turn = turn.map_err(Error::from)?;
+    let _turn = state.turns.reads.place(call.site.id).await?;
     let page = state
         .store
         .publishes_before(call.site.id, before, limit)

@@ -19,7 +19,6 @@ use url::form_urlencoded;
 
 use super::fault::Fault;
 use crate::domain::KeyPair;
-use crate::store::sha256;
 use crate::web::api::caller::one;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -54,13 +53,8 @@ pub(super) struct Signed<'a> {
     pub(super) parts: &'a Parts,
     pub(super) hosts: Vec<String>,
     pub(super) paths: Vec<String>,
-    /// The body's, whatever hash the client declares.
+    /// The body's SHA-256 in hexadecimal, whatever hash the client declares.
     pub(super) body_hash: String,
-}
-
-/// A body as a signature has it: its SHA-256, in hexadecimal.
-pub(super) fn body_hash(body: &[u8]) -> String {
-    hex::encode(sha256(body))
 }
 
 impl Claim {
