@@ -131,23 +131,15 @@ fn addresses(report: &mut Report, config: &Config) {
 async fn open(report: &mut Report, config: &Config) -> Option<Database> {
     if config.database_url.is_none() {
         let installed = embedded_postgres::installed(&config.data_dir);
-        let found = installed.and_then(|major| {
-            embedded_postgres::is_initialised(&config.data_dir).map(|is_there| (is_there, major))
-        });
-        match found {
-            Ok((true, _)) => {}
-            Ok((false, major)) => {
-                report.warn(
-                    "database",
-                    format!("not made yet; PostgreSQL {major} is installed here"),
-                    "`skycms-cdn serve` makes it in DATA_DIR; or set DATABASE_URL.",
-                );
-                return None;
-            }
-            Err(error) => {
-                report.fail("database", AppError::from(error), None);
-                return None;
-            }
+        let major = report.found("database", installed.map_err(AppError::from))?;
+        let is_made = embedded_postgres::is_initialised(&config.data_dir);
+        if !report.found("database", is_made.map_err(AppError::from))? {
+            report.warn(
+                "database",
+                format!("not made yet; PostgreSQL {major} is installed here"),
+                "`skycms-cdn serve` makes it in DATA_DIR; or set DATABASE_URL.",
+            );
+            return None;
         }
         let key = config.data_dir.join("encryption.key");
         if config.encryption_keys.is_empty() && !key.exists() {
@@ -159,10 +151,7 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
             return None;
         }
     }
-    Database::open(config, &Clock::system())
-        .await
-        .map_err(|error| report.fail("database", error, None))
-        .ok()
+    report.found("database", Database::open(config, &Clock::system()).await)
 }
 
 /// What can be checked with the database.
@@ -207,13 +196,11 @@ async fn inside(
     for site in &sites {
         report.begin_site((sites.len() > 1).then(|| site.name.clone()));
         let each = store.each_settings(site.id).await;
-        match each.and_then(|each| readable(report, each)) {
-            Ok(saved) => {
-                let given = environment.clone().filter(|_| site.name == DEFAULT_SITE);
-                let in_force = in_force(saved, given);
-                settings(report, site, in_force, aws, (store, config)).await;
-            }
-            Err(error) => report.fail("settings", error, None),
+        let saved = each.and_then(|each| readable(report, each));
+        if let Some(saved) = report.found("settings", saved) {
+            let given = environment.clone().filter(|_| site.name == DEFAULT_SITE);
+            let in_force = in_force(saved, given);
+            settings(report, site, in_force, aws, (store, config)).await;
         }
     }
 }
@@ -319,9 +306,8 @@ async fn settings(
     if !aws.full {
         return aws.ask(report, &settings).await;
     }
-    let tester = match tester(store, config, &aws.clock) {
-        Ok(tester) => tester,
-        Err(error) => return report.fail("aws", error, None),
+    let Some(tester) = report.found("aws", tester(store, config, &aws.clock)) else {
+        return;
     };
     let test = tester.test((site.id, &site.name), &settings, |_| {}).await;
     if let Err(error) = tester.record(site.id, &settings, &test).await {

@@ -61,6 +61,15 @@ impl Report {
         self.add(check, Outcome::Fail, detail, fix);
     }
 
+    /// What was looked for; none: that failed, and is reported.
+    pub(super) fn found<T>(
+        &mut self,
+        check: &'static str,
+        found: Result<T, impl fmt::Display>,
+    ) -> Option<T> {
+        found.map_err(|error| self.fail(check, error, None)).ok()
+    }
+
     fn add(
         &mut self,
         check: &'static str,
