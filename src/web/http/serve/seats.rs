@@ -1,11 +1,12 @@
 //! Whose turn it is on each connection. When all are taken, one that waits for its client gives
 //! way: slow bodies and idle connections hold nobody up while there is no room.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 /// How long a client may take, even while there is no room.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Seats(Arc<Shared>);
 
+#[derive(Default)]
 struct Shared {
-    began: Instant,
     taken: Mutex<HashMap<u64, Arc<Seat>>>,
     next: AtomicU64,
 }
@@ -30,35 +31,23 @@ pub(super) struct Seat {
     seats: Seats,
     number: u64,
     address: IpAddr,
-    /// Since when it waits for its client, in milliseconds since [`Shared::began`]; 0: it is being
-    /// answered.
-    waits_since: AtomicU64,
+    /// Since when it waits for its client; none: it is being answered.
+    waits_since: Mutex<Option<Instant>>,
     /// Cancelled when it has to give way.
     pub(super) cut: CancellationToken,
 }
 
 impl Seats {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a client is silent is no time of day: setting a clock must not cut it"
-    )]
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Shared {
-            began: Instant::now(),
-            taken: Mutex::default(),
-            next: AtomicU64::new(0),
-        }))
-    }
-
     pub(super) fn take(&self, address: IpAddr) -> Arc<Seat> {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat {
             seats: self.clone(),
             number,
             address,
-            waits_since: AtomicU64::new(self.now()),
+            waits_since: Mutex::default(),
             cut: CancellationToken::new(),
         });
+        seat.wait_for_client();
         let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.insert(number, Arc::clone(&seat));
         seat
@@ -67,9 +56,6 @@ impl Seats {
     /// Of the clients that have kept their connection waiting, the one with the most connections
     /// loses its slowest.
     pub(super) fn make_room(&self) {
-        let slow_since = self
-            .now()
-            .saturating_sub(u64::try_from(CLIENT_TIMEOUT.as_millis()).unwrap_or_default());
         let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of_address = HashMap::<IpAddr, usize>::new();
         for seat in taken.values() {
@@ -78,32 +64,36 @@ impl Seats {
         let slowest = taken
             .values()
             .filter(|seat| !seat.cut.is_cancelled())
-            .map(|seat| (seat, seat.waits_since.load(Ordering::Relaxed)))
-            .filter(|(_, since)| (1..=slow_since).contains(since))
+            .filter_map(|seat| Some((seat, (*seat.waits_since())?)))
+            .filter(|(_, since)| since.elapsed() >= CLIENT_TIMEOUT)
             .max_by_key(|(seat, since)| {
                 let others = of_address.get(&seat.address).copied();
-                (others, u64::MAX - since)
+                (others, Reverse(*since))
             });
         if let Some((seat, _)) = slowest {
             seat.cut.cancel();
         }
-    }
-
-    /// Never 0, which stands for a connection that is being answered.
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 }
 
 impl Seat {
     /// It is the service's turn.
     fn wait_for_service(&self) {
-        self.waits_since.store(0, Ordering::Relaxed);
+        *self.waits_since() = None;
     }
 
     /// It is the client's turn.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a client is silent is no time of day: setting a clock must not cut it"
+    )]
     fn wait_for_client(&self) {
-        self.waits_since.store(self.seats.now(), Ordering::Relaxed);
+        *self.waits_since() = Some(Instant::now());
+    }
+
+    fn waits_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        let since = self.waits_since.lock();
+        since.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn leave(&self) {
