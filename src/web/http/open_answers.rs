@@ -40,11 +40,11 @@ impl OpenAnswers {
     pub(crate) fn for_pages(
         &self,
         session: Option<TokenHash>,
-        address: IpAddr,
+        from: IpAddr,
     ) -> Result<OpenAnswer, NoTurn> {
         let own = session.map(|session| self.sessions.try_place(session));
         let own = own.transpose()?;
-        let shared = [self.addresses.try_place(address)?, self.all.try_place(())?];
+        let shared = [self.addresses.try_place(from)?, self.all.try_place(())?];
         Ok(shared.into_iter().chain(own).collect())
     }
 
