@@ -14,9 +14,9 @@ use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::http::problem::Problem;
 use crate::web::pages::auth::session;
-use crate::web::pages::layout::error_layout;
+use crate::web::pages::layout::layout;
 use crate::web::pages::signed_in::{Reader, SignedIn};
-use crate::web::pages::views::ErrorPage;
+use crate::web::pages::views::{ErrorPage, Nav};
 use crate::web::pages::words::errors;
 use crate::web::state::AppState;
 
@@ -69,7 +69,7 @@ pub(crate) async fn render(
 fn page(state: &AppState, user: Option<&SignedIn>, site: Option<&Site>, error: &Error) -> Response {
     let status = error.kind().status;
     let page = ErrorPage {
-        layout: error_layout(state, user, site),
+        layout: layout(state, user, site, Nav::Elsewhere),
         status: status.as_u16(),
         trouble: errors::trouble(error),
     };

@@ -30,7 +30,8 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     // Whoever is signed in keeps the navigation; without a database, nobody is.
     let user = session::signed_in(&state, &headers, client).await;
-    let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
+    let user = user.ok().flatten();
+    let layout = layout(&state, user.as_ref(), None, Nav::Elsewhere);
     html(&page(&description.document, layout))
 }
 

@@ -12,42 +12,47 @@ use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Session, Site};
 use crate::web::state::AppState;
 
-/// The layout of a page that is not about a site; its links lead to the first site that the reader
-/// may see.
-pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
-    let sites = user.map_or_else(Vec::new, |user| seen(state, &user.session));
-    let mut layout = at(state, user, first(&sites), nav, &sites);
-    if nav == Nav::Sites {
-        // Its own links are about all sites.
-        layout.base.clone_from(&layout.root);
-        layout.address = Some("/sites".into());
-    }
-    layout.banner = user.and_then(|user| proxy_banner(state, user));
-    layout.sites.iter_mut().for_each(|site| site.here = false);
-    layout
-}
-
-/// The layout of a page about a site.
-pub(crate) fn site_layout(state: &AppState, user: &SignedIn, site: &Site, nav: Nav) -> Layout {
-    let seen = seen(state, &user.session);
-    let banner = banner(site, state.clock.now(), user.session.role);
-    Layout {
-        banner: banner.or_else(|| proxy_banner(state, user)),
-        ..at(state, Some(user), Some(site), nav, &seen)
-    }
-}
-
-/// The layout of an error page: that of the site that its address names, if the reader may see it.
-pub(crate) fn error_layout(
+/// The layout of a page about a site, if the reader may see it. The links of every other page lead
+/// to the first site that they may see.
+pub(crate) fn layout(
     state: &AppState,
     user: Option<&SignedIn>,
     site: Option<&Site>,
+    nav: Nav,
 ) -> Layout {
-    match user.zip(site) {
-        Some((user, site)) if user.session.sees(site) => {
-            site_layout(state, user, site, Nav::Elsewhere)
-        }
-        _ => layout(state, user, Nav::Elsewhere),
+    let site = site.filter(|site| user.is_some_and(|user| user.session.sees(site)));
+    let seen = user.map_or_else(Vec::new, |user| seen(state, &user.session));
+    let choice = if seen.len() > 1 { &seen[..] } else { &[] };
+    let root = state.public.prefix.clone();
+    let links = choice.iter().map(|other| SiteLink {
+        name: other.name.clone(),
+        address: format!("{root}{}{}", path_of(other), nav.path()),
+        here: site.is_some_and(|site| site.id == other.id),
+    });
+    // The links of the page of all sites are about all of them.
+    let is_of_all = nav == Nav::Sites;
+    let leads_to = site.or(first(&seen)).filter(|_| !is_of_all);
+    let now = state.clock.now();
+    let banner = user
+        .zip(site)
+        .and_then(|(user, site)| banner(site, now, user.session.role));
+    Layout {
+        base: root.clone() + &leads_to.map(path_of).unwrap_or_default(),
+        sites: links.collect(),
+        root,
+        nav,
+        now,
+        user: user.map(|user| User {
+            session: user.session.clone(),
+            signs_out_here: user.token.is_some(),
+        }),
+        banner: banner.or_else(|| proxy_banner(state, user?)),
+        flash: None,
+        address: is_of_all.then(|| "/sites".into()),
+        once: state.clock.id().to_string(),
+        mark: None,
+        pending: false,
+        keep_still: None,
     }
 }
 
@@ -72,40 +77,6 @@ fn seen(state: &AppState, session: &Session) -> Vec<Arc<Site>> {
 fn first(sites: &[Arc<Site>]) -> Option<&Site> {
     let default = sites.iter().find(|site| site.name == DEFAULT_SITE);
     default.or(sites.first()).map(Arc::as_ref)
-}
-
-fn at(
-    state: &AppState,
-    user: Option<&SignedIn>,
-    site: Option<&Site>,
-    nav: Nav,
-    seen: &[Arc<Site>],
-) -> Layout {
-    let root = state.public.prefix.clone();
-    let choice = if seen.len() > 1 { seen } else { &[] };
-    let links = choice.iter().map(|other| SiteLink {
-        name: other.name.clone(),
-        address: format!("{root}{}{}", path_of(other), nav.path()),
-        here: site.is_some_and(|site| site.id == other.id),
-    });
-    Layout {
-        base: root.clone() + &site.map(path_of).unwrap_or_default(),
-        sites: links.collect(),
-        root,
-        nav,
-        now: state.clock.now(),
-        user: user.map(|user| User {
-            session: user.session.clone(),
-            signs_out_here: user.token.is_some(),
-        }),
-        banner: None,
-        flash: None,
-        address: None,
-        once: state.clock.id().to_string(),
-        mark: None,
-        pending: false,
-        keep_still: None,
-    }
 }
 
 /// For whoever runs the service: a proxy is not trusted.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::layout::{layout, path_of, site_layout};
+use super::layout::{layout, path_of};
 use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
 use super::words::errors::MARK_ERROR;
@@ -67,7 +67,7 @@ impl Visitor {
         Layout {
             flash: self.flash(nav),
             keep_still: self.keep_still.clone(),
-            ..layout(&self.state, Some(&self.user), nav)
+            ..layout(&self.state, Some(&self.user), None, nav)
         }
     }
 
@@ -141,7 +141,7 @@ impl Visit {
         Layout {
             flash: self.visitor.flash(nav),
             keep_still: self.visitor.keep_still.clone(),
-            ..site_layout(&self.state, &self.visitor.user, &self.site, nav)
+            ..layout(&self.state, Some(&self.visitor.user), Some(&self.site), nav)
         }
     }
 

@@ -87,7 +87,7 @@ pub(crate) async fn sign_in(
     let here = session::signed_in(&state, &headers, client).await?;
     match here {
         Some(here) if !is_same(&here.session, &session) => html(&ConfirmPage {
-            layout: layout(&state, Some(&here), Nav::Elsewhere),
+            layout: layout(&state, Some(&here), None, Nav::Elsewhere),
             question: words::change_user(&here.session.user, &session.user),
             path: "/embed".into(),
             fields: [("token", ticket.token.expose_secret().to_owned())]

@@ -84,7 +84,7 @@ pub(super) fn wait_for_skycms(
     sign_in: SignInElsewhere,
 ) -> Result<Response> {
     let page = html(&SessionEndedPage {
-        layout: layout(state, None, Nav::Elsewhere),
+        layout: layout(state, None, None, Nav::Elsewhere),
         path: format!("{}?{QUERY}", state.public.below(parts.uri.path())),
         is_still_ended: parts.uri.query() == Some(QUERY),
         sign_in,
@@ -99,7 +99,7 @@ pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Response> {
         return Ok(Error::FormExpired.into_response());
     };
     html(&ConfirmPage {
-        layout: layout(state, None, Nav::Elsewhere),
+        layout: layout(state, None, None, Nav::Elsewhere),
         question: words::GO_ON,
         path: format!("{path}?{QUERY}").into(),
         fields: vec![(QUERY, kept)],

@@ -16,7 +16,7 @@ use crate::web::state::AppState;
 /// The sign-in page, with nothing typed yet.
 async fn sign_in_page(state: &AppState) -> Result<SignInPage> {
     Ok(SignInPage {
-        layout: layout(state, None, Nav::Elsewhere),
+        layout: layout(state, None, None, Nav::Elsewhere),
         username: String::new(),
         error: None,
         next: None,

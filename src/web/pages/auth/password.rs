@@ -92,7 +92,7 @@ async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
 
 fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
     SetUpPage {
-        layout: layout(state, None, Nav::Elsewhere),
+        layout: layout(state, None, None, Nav::Elsewhere),
         errors,
     }
 }
