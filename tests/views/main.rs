@@ -122,10 +122,12 @@ fn lists_escape_paths_and_errors() {
     assert_harmless("activity", &page.render().unwrap());
 
     let mut page = samples::publish_failed();
-    page.items[0].item = HOSTILE.into();
-    page.items[0].why = Some(HOSTILE.into());
-    page.invalidations[0].sent.error = Some(hostile_aws());
-    page.invalidations[0].sent.fix = Some(HOSTILE.into());
+    page.publish.items.push(HOSTILE.into());
+    page.publish.widened[0].from = HOSTILE.into();
+    page.publish.items.push("/files/old*".into());
+    let invalidation = &mut page.publish.invalidations[0];
+    invalidation.items = vec![HOSTILE.into()];
+    (invalidation.error, invalidation.fix) = (Some(hostile_aws()), Some(HOSTILE.into()));
     assert_harmless("publish", &page.render().unwrap());
 
     let mut page = samples::audit();
@@ -320,13 +322,13 @@ fn editors_see_no_way_to_the_settings() {
 fn a_page_with_style_sheet_and_script_is_under_60_kb() {
     let assets = STYLE.len() + SCRIPT.len();
     let mut rebuild = samples::publish();
-    rebuild.items = (0..5_000)
-        .map(|n| PublishedItem {
-            item: format!("/archive/1998/a-page-with-a-rather-long-name-{n}"),
-            why: Some("folded into /archive/*".into()),
-        })
+    rebuild.publish.items = (0..5_000)
+        .map(|n| format!("/archive/1998/a-page-with-a-rather-long-name-{n}"))
         .collect();
-    rebuild.publish.items = vec![String::new(); 5_000];
+    let items = rebuild.publish.items.iter().cloned();
+    rebuild.purged_by = items
+        .map(|purged| (purged, samples::item("/archive/*")))
+        .collect();
     let rebuild = ("publish of 5,000 pages", rebuild.render().unwrap());
     for (name, html) in pages().into_iter().chain([rebuild]) {
         let size = html.len() + assets;

@@ -1,11 +1,13 @@
 //! Sample data for every page.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
 use skycms_cdn::domain::session::{Role, Source};
 use skycms_cdn::domain::{
-    AwsError, Hint, InvalidationStatus, Learned, PublishState, Publisher, Quota, Quotas, Refusal,
-    RefusedFor, WaitReason,
+    AwsError, Hint, InvalidationStatus, Item, Learned, Partition, PublishState, Publisher, Quota,
+    Quotas, Refusal, RefusedFor, WaitReason, Widened,
 };
 use skycms_cdn::store::{
     AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Session,
@@ -291,10 +293,6 @@ pub(crate) fn activity_empty() -> ActivityPage {
 }
 
 pub(crate) fn publish() -> PublishPage {
-    let item = |item: &str, why: Option<&str>| PublishedItem {
-        item: item.into(),
-        why: why.map(Into::into),
-    };
     PublishPage {
         layout: layout(Nav::Activity),
         publish: Publish {
@@ -303,11 +301,21 @@ pub(crate) fn publish() -> PublishPage {
             received_at: ago(21),
             submitted_at: Some(ago(20)),
             ended_at: None,
-            items: vec![String::new(); 6],
-            widened: vec![],
+            items: vec![
+                "/news/2026/11/harbour-bridge-opens".into(),
+                "/".into(),
+                "/index.html".into(),
+                "/files/old*".into(),
+                "#city:oslo".into(),
+                "/sitemap.xml".into(),
+            ],
+            widened: vec![Widened {
+                from: "/files/old~name.pdf".into(),
+                to: item("/files/old*"),
+            }],
             waiting_for: None,
             note: None,
-            invalidations: vec![],
+            invalidations: invalidations(),
             edge: edge_checks(),
             edge_is_due: true,
             caller_reference: None,
@@ -316,68 +324,54 @@ pub(crate) fn publish() -> PublishPage {
             publisher: Some(Publisher::Token("GitHub Actions".into())),
         },
         note: None,
-        items: vec![
-            item("/news/2026/11/harbour-bridge-opens", None),
-            item("/", None),
-            item("/index.html", Some("the home page is cached under both")),
-            item(
-                "/files/old~name.pdf",
-                Some("sent as /files/old*, because CloudFront cannot match ~"),
-            ),
-            item("#city:oslo", None),
-            item("/sitemap.xml", Some("goes with every publish")),
-        ],
-        invalidations: vec![
-            InvalidationView {
-                sent: Invalidation {
-                    id: Uuid::from_u128(1),
-                    cloudfront_id: Some("I2J0I21PCUYOIK".into()),
-                    caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
-                    distribution_id: "E2QWRUHAPOMQZL".into(),
-                    status: InvalidationStatus::Completed,
-                    items: vec!["/news/*".into(); 5],
-                    item_count: 5,
-                    attempts: 1,
-                    created_at: ago(21),
-                    submitted_at: Some(ago(20)),
-                    ended_at: Some(ago(9)),
-                    waiting_for: None,
-                    error: None,
-                    fix: None,
-                },
-                console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
-                items: vec![SentItem {
-                    item: "/news/*".into(),
-                    stands_for: Some(Count(4)),
-                }],
-            },
-            InvalidationView {
-                sent: Invalidation {
-                    id: Uuid::from_u128(2),
-                    cloudfront_id: Some("I3K7Q92XPLEXAM".into()),
-                    caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
-                    distribution_id: "E2QWRUHAPOMQZL".into(),
-                    status: InvalidationStatus::InProgress,
-                    items: vec!["#city:oslo".into()],
-                    item_count: 1,
-                    attempts: 2,
-                    created_at: ago(21),
-                    submitted_at: Some(ago(12)),
-                    ended_at: None,
-                    waiting_for: None,
-                    error: None,
-                    fix: None,
-                },
-                console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
-                items: vec![SentItem {
-                    item: "#city:oslo".into(),
-                    stands_for: None,
-                }],
-            },
-        ],
         failed: vec![],
-        failed_total: Count(0),
+        purged_by: HashMap::from([(
+            "/news/2026/11/harbour-bridge-opens".into(),
+            item("/news/*"),
+        )]),
+        partition: Partition::Aws,
     }
+}
+
+pub(crate) fn item(text: &str) -> Item {
+    Item::from_canonical(text).expect("an item")
+}
+
+fn invalidations() -> Vec<Invalidation> {
+    vec![
+        Invalidation {
+            id: Uuid::from_u128(1),
+            cloudfront_id: Some("I2J0I21PCUYOIK".into()),
+            caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
+            distribution_id: "E2QWRUHAPOMQZL".into(),
+            status: InvalidationStatus::Completed,
+            items: vec!["/news/*".into()],
+            item_count: 1,
+            attempts: 1,
+            created_at: ago(21),
+            submitted_at: Some(ago(20)),
+            ended_at: Some(ago(9)),
+            waiting_for: None,
+            error: None,
+            fix: None,
+        },
+        Invalidation {
+            id: Uuid::from_u128(2),
+            cloudfront_id: Some("I3K7Q92XPLEXAM".into()),
+            caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
+            distribution_id: "E2QWRUHAPOMQZL".into(),
+            status: InvalidationStatus::InProgress,
+            items: vec!["#city:oslo".into()],
+            item_count: 1,
+            attempts: 2,
+            created_at: ago(21),
+            submitted_at: Some(ago(12)),
+            ended_at: None,
+            waiting_for: None,
+            error: None,
+            fix: None,
+        },
+    ]
 }
 
 fn edge_checks() -> Vec<EdgeCheck> {
@@ -409,17 +403,8 @@ pub(crate) fn publish_failed() -> PublishPage {
             state: PublishState::Failed,
             submitted_at: None,
             ended_at: Some(ago(18)),
-            items: vec![String::new()],
-            edge: vec![],
-            edge_is_due: false,
-            ..publish().publish
-        },
-        items: vec![PublishedItem {
-            item: "/files/report%20final.pdf".into(),
-            why: None,
-        }],
-        invalidations: vec![InvalidationView {
-            sent: Invalidation {
+            items: vec!["/files/report%20final.pdf".into()],
+            invalidations: vec![Invalidation {
                 cloudfront_id: None,
                 status: InvalidationStatus::Failed,
                 submitted_at: None,
@@ -430,13 +415,13 @@ pub(crate) fn publish_failed() -> PublishPage {
                     request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
                 }),
                 fix: Some("Rename the file, or purge its folder with /files/*.".into()),
-                ..publish().invalidations.remove(1).sent
-            },
-            console_url: None,
-            ..publish().invalidations.remove(1)
-        }],
-        failed: vec!["/files/report%20final.pdf".into()],
-        failed_total: Count(1),
+                ..invalidations().remove(1)
+            }],
+            edge: vec![],
+            edge_is_due: false,
+            ..publish().publish
+        },
+        failed: vec![item("/files/report%20final.pdf")],
         layout: Layout {
             banner: Some(Banner {
                 look: words::PROBLEM,

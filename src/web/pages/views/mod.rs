@@ -40,7 +40,7 @@ pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, NotificationsPage};
 pub use paging::{ListPage, Paging};
 pub use parts::{Ago, Count, Field, Meter, Prose, Span, Usd};
-pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
+pub use publish::PublishPage;
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{
     HookPage, PublishingForm, PublishingPage, RefusedPage, Revealed, SpendingForm, SpendingPage,
@@ -51,6 +51,8 @@ pub use sites::{SiteRow, SitesPage};
 pub const PAGE_SIZE: u16 = 25;
 /// How many items the page of a publish or a preview lists before “and … more”.
 pub const ITEMS_SHOWN: usize = 100;
+/// The same for each of a publish's invalidations.
+const SENT_SHOWN: usize = 10;
 
 /// A page that may be the answer to a form that was not accepted.
 pub trait FormPage: Template {

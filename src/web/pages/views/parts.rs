@@ -67,11 +67,25 @@ impl Ago {
 pub struct Count(pub u64);
 
 impl Count {
+    pub(super) fn of<T>(list: &[T]) -> Self {
+        Self(list.len() as u64)
+    }
+
     /// How many of `all` are not among those shown, if any are.
     pub(super) fn more(all: u64, shown: usize) -> Option<Self> {
         let more = all.saturating_sub(shown as u64);
         (more > 0).then_some(Self(more))
     }
+}
+
+/// The first of a list, which are shown.
+pub(super) fn first<T>(list: &[T], most: usize) -> &[T] {
+    &list[..list.len().min(most)]
+}
+
+/// How many there are besides the first of a list.
+pub(super) fn more<T>(list: &[T], most: usize) -> Option<Count> {
+    Count::more(list.len() as u64, most)
 }
 
 impl fmt::Display for Count {

@@ -1,15 +1,16 @@
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use askama::Template;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    ITEMS_SHOWN,
+    ITEMS_SHOWN, SENT_SHOWN,
     layout::Layout,
     parts::{self, Count, Prose, Span},
 };
 use crate::domain::edge::{EdgeCheck, EdgeState};
-use crate::domain::{InvalidationStatus, PublishState};
+use crate::domain::{InvalidationStatus, Item, Partition, PublishState};
 use crate::store::{Invalidation, Publish};
 use crate::web::pages::words;
 
@@ -18,16 +19,16 @@ use crate::web::pages::words;
 pub struct PublishPage {
     /// What every page shares; `pending` until the publish has ended.
     pub layout: Layout,
-    /// Without its invalidations, which are in `invalidations`.
     pub publish: Publish,
     /// More about why it is held, and what can be done.
     pub note: Option<String>,
-    /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
-    pub items: Vec<PublishedItem>,
-    pub invalidations: Vec<InvalidationView>,
-    /// What was not purged of a publish that failed: the first [`super::ITEMS_SHOWN`] items.
-    pub failed: Vec<String>,
-    pub failed_total: Count,
+    /// What was not purged of a publish that failed.
+    pub failed: Vec<Item>,
+    /// By which of the items that were sent an item of the publish is purged, where that is another
+    /// one.
+    pub purged_by: HashMap<String, Item>,
+    /// Where the distribution is in the AWS console.
+    pub partition: Partition,
 }
 
 impl PublishPage {
@@ -36,7 +37,7 @@ impl PublishPage {
     }
 
     fn look(&self) -> words::Look {
-        if self.is_failed() && self.failed_total < self.total() {
+        if self.is_failed() && self.failed.len() < self.publish.items.len() {
             words::PARTLY_PURGED
         } else if self.publish.state == PublishState::InProgress && self.sent_at().is_none() {
             words::PARTLY_SENT
@@ -47,44 +48,56 @@ impl PublishPage {
 
     /// When all of it was sent to CloudFront; if it failed, when the last part was that was sent.
     fn sent_at(&self) -> Option<OffsetDateTime> {
-        let sent = self.invalidations.iter().map(|i| i.sent.submitted_at);
+        let sent = self.publish.invalidations.iter().map(|i| i.submitted_at);
         let last = sent.max().flatten().filter(|_| self.is_failed());
         self.publish.submitted_at.or(last)
     }
 
     /// Why the publish, or one of its invalidations, is held.
     fn held(&self) -> Option<&'static str> {
-        let planned = || self.invalidations.iter().find_map(|i| i.sent.waiting_for);
-        let why = self.publish.waiting_for.or_else(planned)?;
-        Some(words::held(&why, self.publish.note.as_ref()))
+        let publish = &self.publish;
+        let planned = || publish.invalidations.iter().find_map(|i| i.waiting_for);
+        let why = publish.waiting_for.or_else(planned)?;
+        Some(words::held(&why, publish.note.as_ref()))
     }
 
     fn progress(&self) -> Option<(Count, Count)> {
-        let all = self.invalidations.iter().map(|i| i.sent.status);
-        let completed = all.filter(|status| *status == InvalidationStatus::Completed);
-        parts::progress(completed.count() as u64, self.invalidations.len() as u64)
+        let all = &self.publish.invalidations;
+        let completed = all
+            .iter()
+            .filter(|i| i.status == InvalidationStatus::Completed);
+        parts::progress(completed.count() as u64, all.len() as u64)
     }
 
     fn can_retry(&self) -> bool {
         self.is_failed() && self.publish.retried_as.is_none()
     }
 
-    fn total(&self) -> Count {
-        Count(self.publish.items.len() as u64)
-    }
-
     /// The items that CloudFront gets in percent-encoding, while people write them differently.
-    fn encoded(&self) -> Vec<&str> {
-        let items = self.shown().iter().map(|item| item.item.as_str());
-        items.filter(|item| words::decoded(item) != *item).collect()
+    fn encoded(&self) -> Vec<&String> {
+        let items = parts::first(&self.publish.items, ITEMS_SHOWN).iter();
+        items.filter(|item| words::decoded(item) != **item).collect()
     }
 
-    fn shown(&self) -> &[PublishedItem] {
-        &self.items[..self.items.len().min(ITEMS_SHOWN)]
+    /// Why an item differs from what was asked for or sent.
+    fn reason(&self, item: &str) -> Option<String> {
+        let mut widened = self.publish.widened.iter();
+        let widened = widened.find(|widened| widened.to.as_str() == item);
+        widened
+            .map(|widened| words::widened(&widened.from))
+            .or_else(|| self.purged_by.get(item).map(words::covered))
     }
 
-    fn more(&self) -> Option<Count> {
-        Count::more(self.total().0, self.shown().len())
+    /// How many other items of the publish one was sent for.
+    fn stands_for(&self, sent: &str) -> Option<Count> {
+        let items = self.purged_by.values().filter(|by| by.as_str() == sent);
+        Some(Count(items.count() as u64)).filter(|count| count.0 > 0)
+    }
+
+    /// An invalidation in the AWS console, by its ID there.
+    fn console_url(&self, invalidation: &Invalidation, id: &str) -> String {
+        let distribution = self.partition.console_url(&invalidation.distribution_id);
+        format!("{distribution}/invalidations/details/{id}")
     }
 
     fn to_sent(&self) -> Option<Span> {
@@ -102,52 +115,17 @@ impl PublishPage {
     }
 
     fn title(&self) -> Cow<'_, str> {
-        self.items
-            .first()
-            .map_or("Publish".into(), |item| words::decoded(&item.item))
+        let first = self.publish.items.first();
+        first.map_or("Publish".into(), |item| words::decoded(item))
     }
 }
 
-#[derive(Clone, Debug)]
-pub struct PublishedItem {
-    pub item: String,
-    /// Why it differs from what was asked for or sent: “purged by /blog/*”.
-    pub why: Option<String>,
+fn completed_at(invalidation: &Invalidation) -> Option<OffsetDateTime> {
+    let is_completed = invalidation.status == InvalidationStatus::Completed;
+    invalidation.ended_at.filter(|_| is_completed)
 }
 
-#[derive(Clone, Debug)]
-pub struct InvalidationView {
-    pub sent: Invalidation,
-    pub console_url: Option<String>,
-    /// What it purges: the first [`Self::SHOWN`].
-    pub items: Vec<SentItem>,
-}
-
-#[derive(Clone, Debug)]
-pub struct SentItem {
-    /// As CloudFront got it.
-    pub item: String,
-    /// How many items of the publish it was sent for instead.
-    pub stands_for: Option<Count>,
-}
-
-impl InvalidationView {
-    pub const SHOWN: usize = 10;
-
-    fn total(&self) -> Count {
-        Count(self.sent.items.len() as u64)
-    }
-
-    fn more(&self) -> Option<Count> {
-        Count::more(self.total().0, self.items.len())
-    }
-
-    fn completed_at(&self) -> Option<OffsetDateTime> {
-        let is_completed = self.sent.status == InvalidationStatus::Completed;
-        self.sent.ended_at.filter(|_| is_completed)
-    }
-
-    fn took(&self) -> Option<Span> {
-        Some(Span(self.completed_at()? - self.sent.submitted_at?))
-    }
+fn took(invalidation: &Invalidation) -> Option<Span> {
+    let completed_at = completed_at(invalidation)?;
+    Some(Span(completed_at - invalidation.submitted_at?))
 }

@@ -3,7 +3,7 @@ use askama::Template;
 use super::{
     ITEMS_SHOWN,
     layout::Layout,
-    parts::{Count, Prose, Usd},
+    parts::{self, Count, Prose, Usd},
 };
 use crate::domain::Hint;
 
@@ -46,11 +46,11 @@ pub struct Preview {
 
 impl Preview {
     pub(super) fn shown(&self) -> &[PreviewItem] {
-        &self.items[..self.items.len().min(ITEMS_SHOWN)]
+        parts::first(&self.items, ITEMS_SHOWN)
     }
 
     pub(super) fn more(&self) -> Option<Count> {
-        Count::more(self.items.len() as u64, self.shown().len())
+        parts::more(&self.items, ITEMS_SHOWN)
     }
 }
 
