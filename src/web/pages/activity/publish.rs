@@ -80,7 +80,7 @@ fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// By which of the items that were sent an item of the publish is purged, where that is another one.
+/// By which of the sent items each item of a publish is purged, where that is another one.
 fn purged_by(publish: &Publish) -> Result<HashMap<String, Item>> {
     let sent = publish.invalidations.iter().flat_map(|i| i.items.iter());
     let sent = parse_items(sent.cloned().collect())?;

@@ -104,34 +104,22 @@ fn line(times: impl Iterator<Item = Option<Duration>>, slowest: Option<Duration>
 
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
     use crate::store::Pace;
 
     #[test]
-    fn coordinates_stay_in_the_box() {
-        let hour = |publishes, p95: Option<i64>| {
+    fn one_publish_can_be_seen_beside_hundreds() {
+        let hour = |publishes| {
             let pace = Pace {
                 publishes,
-                median: p95.map(|s| Duration::seconds(s / 2)),
-                p95: p95.map(Duration::seconds),
+                ..Pace::default()
             };
-            (datetime!(2026-11-23 00:00 UTC), pace)
+            (OffsetDateTime::UNIX_EPOCH, pace)
         };
         let chart = Chart::new(&Day {
-            hours: vec![hour(0, None), hour(1, Some(4)), hour(400, Some(20))],
+            hours: vec![hour(1), hour(400)],
             whole: Pace::default(),
         });
-        assert_eq!(chart.bars.len(), 2, "an hour without publishes has no bar");
-        assert!(
-            chart
-                .bars
-                .iter()
-                .all(|bar| bar.y + bar.height == 80 && bar.height >= 2)
-        );
-        assert_eq!(chart.p95, "M30 63L50 2");
-        assert_eq!(chart.publishes, Count(401));
-        assert_eq!(chart.slowest, Some(Span(Duration::seconds(20))));
+        assert_eq!(chart.bars[0].height, 2);
     }
 }
