@@ -91,12 +91,15 @@ impl Layout {
 
     /// How long ago something was, as a `<time>`.
     pub fn ago(&self, at: &OffsetDateTime) -> Ago {
-        Ago::relative(self.now, *at)
+        Ago {
+            at: *at,
+            now: Some(self.now),
+        }
     }
 
     /// When something was, as a `<time>` with date and time.
     pub fn at(&self, at: &OffsetDateTime) -> Ago {
-        Ago::exact(*at)
+        Ago { at: *at, now: None }
     }
 
     fn is(&self, nav: &Nav) -> bool {

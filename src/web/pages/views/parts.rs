@@ -28,37 +28,29 @@ impl<T: AsRef<str>> Prose<T> {
 /// A time as `<time>`, with the exact time on hover. The script shows it in the reader's time zone.
 #[derive(Template)]
 #[template(
-    source = r#"<time datetime="{{ datetime }}" title="{{ title }}"{% if relative %} data-relative{% endif %}>{{ text }}</time>"#,
+    source = r#"<time datetime="{{ self.datetime() }}" title="{{ self.exact() }}"{% if now.is_some() %} data-relative{% endif %}>{{ self.text() }}</time>"#,
     ext = "html"
 )]
 pub struct Ago {
-    datetime: String,
-    title: String,
-    text: String,
-    relative: bool,
+    pub(super) at: OffsetDateTime,
+    /// Shown as how long ago it was then; none: as the exact time.
+    pub(super) now: Option<OffsetDateTime>,
 }
 
 impl HtmlSafe for Ago {}
 
 impl Ago {
-    /// “2 min ago”.
-    pub fn relative(now: OffsetDateTime, at: OffsetDateTime) -> Self {
-        Self {
-            text: words::age(now, at),
-            relative: true,
-            ..Self::exact(at)
-        }
+    fn datetime(&self) -> String {
+        self.at.format(&Rfc3339).unwrap_or_default()
     }
 
-    /// “23 Nov 2026, 12:00:05 UTC”.
-    pub fn exact(at: OffsetDateTime) -> Self {
-        let exact = words::exact(at);
-        Self {
-            datetime: at.format(&Rfc3339).unwrap_or_default(),
-            title: exact.clone(),
-            text: exact,
-            relative: false,
-        }
+    fn exact(&self) -> String {
+        words::exact(self.at)
+    }
+
+    fn text(&self) -> String {
+        let age = self.now.map(|now| words::age(now, self.at));
+        age.unwrap_or_else(|| self.exact())
     }
 }
 
