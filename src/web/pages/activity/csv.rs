@@ -50,34 +50,26 @@ pub(crate) async fn download(visit: Visit, Query(query): Query<ListQuery>) -> Re
     // An error on the first read can still be answered with an error page.
     let (first, more) = table.rows().await?;
     let first = format!("{HEAD}{first}");
-    let next = if more { Next::Rows(table) } else { Next::End };
-    let rest = stream::unfold(next, async |next| match next {
-        Next::Rows(mut table) => Some(match table.rows().await {
-            Ok((rows, true)) => (Ok(rows), Next::Rows(table)),
-            Ok((rows, false)) => (Ok(rows), Next::End),
-            Err(error) => (
-                Ok(format!("{}\r\n", quoted(INCOMPLETE))),
-                Next::Broken(error),
-            ),
+    // What comes next: more of the table, or the error that broke it off.
+    let next: Option<Result<Table>> = more.then_some(Ok(table));
+    let rest = stream::unfold(next, async |next| match next? {
+        Ok(mut table) => Some(match table.rows().await {
+            Ok((rows, more)) => (Ok(rows), more.then_some(Ok(table))),
+            Err(error) => {
+                let last = format!("{}\r\n", quoted(INCOMPLETE));
+                (Ok(last), Some(Err(error)))
+            }
         }),
-        Next::Broken(error) => {
+        Err(error) => {
             tracing::warn!(%error, "a download of the activity was cut short");
             // The row goes out before the connection is cut, which an HTTP/1.0 client cannot tell
             // from the end.
             tokio::task::yield_now().await;
-            Some((Err(error), Next::End))
+            Some((Err(error), None))
         }
-        Next::End => None,
     });
     let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
     Ok((headers, body).into_response())
-}
-
-enum Next {
-    Rows(Table),
-    /// The table could not be read any further.
-    Broken(Error),
-    End,
 }
 
 /// A table, as far as it has been read.
