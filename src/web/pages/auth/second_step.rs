@@ -47,46 +47,39 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
     }
     let step = SecondStep::parse(ADMIN, &fields.secret)
         .map_err(|problem| Error::BadRequest(problem.to_string()))?;
-    let used = step.check(fields.code.expose_secret(), state.clock.now());
-    let Some(used) = used else {
+    let Some(used) = step.check(fields.code.expose_secret(), state.clock.now()) else {
         let error = words::WRONG_CODE.to_owned();
         return not_accepted(page(&owner, Some(&step), Some(error))?);
     };
-    let proved = owner
-        .prove(fields.current_password, None, words::NOT_BOTH)
-        .await?;
-    let password = match proved {
-        Proved::Yes(hash) => hash,
-        Proved::No(status, error) => {
-            return refused(status, page(&owner, Some(&step), Some(error))?);
-        }
-    };
-    let (store, secret) = (&state.store, step.secret());
-    let is_new = store.set_second_step(Some(&secret), Some(used), &password, &owner.session);
-    // Of two presses, one turns it on.
-    if is_new.await? {
-        let action = AuditAction::TurnedSecondStepOn;
-        owner.visitor.audit(action, None, None).await?;
-    }
-    Ok(owner.visitor.see("/password/second-step"))
+    set(&owner, Some((&step, used)), fields.current_password, None).await
 }
 
 /// `POST /password/second-step/remove`: turns it off.
 pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
-    let code = Some(&fields.code);
-    let proved = owner
-        .prove(fields.current_password, code, words::NOT_BOTH)
-        .await?;
-    let password = match proved {
+    set(&owner, None, fields.current_password, Some(&fields.code)).await
+}
+
+/// Turns it on with a new secret, of which a code was used, or off, if the password is right, and
+/// so is `code`, if it is asked for.
+async fn set(
+    owner: &Owner,
+    new: Option<(&SecondStep, i64)>,
+    password: SecretString,
+    code: Option<&SecretString>,
+) -> Result<Response> {
+    let (step, used) = new.unzip();
+    let password = match owner.prove(password, code, words::NOT_BOTH).await? {
         Proved::Yes(hash) => hash,
-        Proved::No(status, error) => {
-            return refused(status, page(&owner, None, Some(error))?);
-        }
+        Proved::No(status, error) => return refused(status, page(owner, step, Some(error))?),
     };
-    let store = &owner.visitor.state.store;
-    let is_new = store.set_second_step(None, None, &password, &owner.session);
+    let (store, secret) = (&owner.visitor.state.store, step.map(SecondStep::secret));
+    let is_new = store.set_second_step(secret.as_ref(), used, &password, &owner.session);
+    // Of two presses, one turns it on or off.
     if is_new.await? {
-        let action = AuditAction::TurnedSecondStepOff;
+        let action = match step {
+            Some(_) => AuditAction::TurnedSecondStepOn,
+            None => AuditAction::TurnedSecondStepOff,
+        };
         owner.visitor.audit(action, None, None).await?;
     }
     Ok(owner.visitor.see("/password/second-step"))
