@@ -76,7 +76,8 @@ impl PublishPage {
     /// The items that CloudFront gets in percent-encoding, while people write them differently.
     fn encoded(&self) -> Vec<&String> {
         let items = parts::first(&self.publish.items, ITEMS_SHOWN).iter();
-        items.filter(|item| words::decoded(item) != **item).collect()
+        let encoded = items.filter(|item| words::decoded(item) != **item);
+        encoded.collect()
     }
 
     /// Why an item differs from what was asked for or sent.
