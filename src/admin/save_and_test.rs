@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
+use crate::domain::test_report::test_batch;
 use crate::domain::{
-    CallerReference, Limits, Operation, Settings, Step, StepOutcome, TestReport, poll_interval,
+    CallerReference, CreateOutcome, Limits, Operation, Settings, Step, StepOutcome, TestReport,
+    poll_interval,
 };
 use crate::metrics::Metrics;
 use crate::readers::{Outside, fetch_page};
@@ -40,9 +42,9 @@ pub(crate) struct SavedTest {
 }
 
 impl Tester {
-    /// The first two calls of the test, and a look at the site's home page where readers get it.
-    /// The dispatcher follows the test's invalidation to its end. `progress` is told how far it is
-    /// before each step.
+    /// Invalidates `/skycms-cdn-test`, asks how far that is, and looks at the site's home page where
+    /// readers get it. The dispatcher follows the test's invalidation to its end. `progress` is told
+    /// how far the test is before each step.
     pub(crate) async fn test(
         &self,
         (site_id, site): (SiteId, &str),
@@ -55,31 +57,47 @@ impl Tester {
             tracing::warn!(site, %error, "the public address is not known");
             None
         });
-        let id = self.clock.id();
-        let called = |operation: Operation, outcome, request_id: Option<&str>| {
-            self.metrics.cloudfront_request(operation, outcome);
-            tracing::info!(
-                site,
-                invalidation = %id,
-                distribution = settings.distribution_id.as_str(),
-                operation = operation.into_str(),
-                outcome,
-                request_id,
-                "tested settings"
-            );
-        };
         let so_far = |mut report: TestReport| {
             if address.is_none() {
                 report.without_public_address();
             }
             report
         };
-        let tell = |report: &TestReport| progress(&so_far(report.clone()));
-        let report = self
+        let (id, distribution) = (self.clock.id(), &settings.distribution_id);
+        let called = |operation: Operation, outcome, request_id: Option<&str>| {
+            self.metrics.cloudfront_request(operation, outcome);
+            tracing::info!(
+                site,
+                invalidation = %id,
+                distribution = distribution.as_str(),
+                operation = operation.into_str(),
+                outcome,
+                request_id,
+                "tested settings"
+            );
+        };
+        let batch = test_batch(CallerReference::of(id));
+        let reference = batch.caller_reference.clone();
+        progress(&so_far(TestReport::begun(reference.clone())));
+        let created = self
             .cloudfront
-            .test(settings, CallerReference::of(id), called, tell)
+            .create_invalidation(settings, &batch, None)
             .await;
-        let mut report = so_far(report);
+        called(
+            Operation::CreateInvalidation,
+            created.into_str(),
+            created.request_id(),
+        );
+        let mut report = so_far(TestReport::after_create(reference, &created, settings));
+        if let CreateOutcome::Accepted { id, .. } = &created {
+            progress(&report);
+            let got = self
+                .cloudfront
+                .get_invalidation(settings, distribution, id)
+                .await;
+            called(Operation::GetInvalidation, got.into_str(), got.request_id());
+            report.after_get(&got, settings);
+        }
         if let Some(address) = &address
             && report.step(Step::Edge).outcome == StepOutcome::Waiting
         {

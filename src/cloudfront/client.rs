@@ -22,8 +22,8 @@ use super::{
     http::BoundedClient,
 };
 use crate::domain::{
-    CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome, InvalidationBatch,
-    InvalidationId, Operation, Settings, TestReport, TraceParent, test_report::test_batch,
+    CreateOutcome, Credentials, DistributionId, GetOutcome, InvalidationBatch, InvalidationId,
+    Settings, TraceParent,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -134,35 +134,6 @@ impl CloudFront {
             answer!(call.customize().config_override(config))
         };
         answer.map_or_else(Failure::got, Answer::got)
-    }
-
-    /// The first two calls of “Save and test”: invalidates `/skycms-cdn-test` and asks how far that
-    /// is. `progress` is told how far the test is before each of the two, and `called` what came of
-    /// each, with AWS's id of the request.
-    pub async fn test(
-        &self,
-        settings: &Settings,
-        reference: CallerReference,
-        called: impl Fn(Operation, &'static str, Option<&str>),
-        mut progress: impl FnMut(&TestReport),
-    ) -> TestReport {
-        progress(&TestReport::begun(reference.clone()));
-        let batch = test_batch(reference);
-        let created = self.create_invalidation(settings, &batch, None).await;
-        called(
-            Operation::CreateInvalidation,
-            created.into_str(),
-            created.request_id(),
-        );
-        let mut report = TestReport::after_create(batch.caller_reference, &created, settings);
-        if let CreateOutcome::Accepted { id, .. } = &created {
-            progress(&report);
-            let distribution = &settings.distribution_id;
-            let got = self.get_invalidation(settings, distribution, id).await;
-            called(Operation::GetInvalidation, got.into_str(), got.request_id());
-            report.after_get(&got, settings);
-        }
-        report
     }
 }
 

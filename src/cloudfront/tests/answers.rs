@@ -4,8 +4,8 @@ use time::macros::datetime;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::domain::AwsError;
 use crate::domain::table::rows;
-use crate::domain::{AwsError, Step, StepOutcome};
 
 #[tokio::test]
 async fn an_accepted_invalidation_has_its_id() {
@@ -199,55 +199,6 @@ async fn the_sdk_tries_once() {
     let server = Canned::start(vec![error(503, "ServiceUnavailable", "")]).await;
     create_at(&server.endpoint, &settings()).await;
     assert_eq!(server.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_test_creates_and_gets() {
-    let server = Canned::start(vec![
-        invalidation(201, "InProgress"),
-        error(403, "AccessDenied", ""),
-    ])
-    .await;
-    let settings = settings();
-    let reference: CallerReference = "test-1".parse().unwrap();
-    let mut reports = Vec::new();
-    let report = client(&server.endpoint)
-        .test(
-            &settings,
-            reference,
-            |_, _, _| {},
-            |so_far| reports.push(so_far.clone()),
-        )
-        .await;
-    let waiting = |report: &crate::domain::TestReport| {
-        let outcomes = report.steps.iter().map(|step| step.outcome);
-        outcomes.filter(|o| *o == StepOutcome::Waiting).count()
-    };
-    assert_eq!(reports.iter().map(waiting).collect::<Vec<_>>(), [5, 3]);
-    assert_eq!(
-        report.step(Step::CreateInvalidation).outcome,
-        StepOutcome::Passed
-    );
-    let failed = report.step(Step::GetInvalidation);
-    assert_eq!(failed.outcome, StepOutcome::Failed);
-    assert!(
-        failed
-            .fix
-            .as_ref()
-            .unwrap()
-            .contains("Add cloudfront:GetInvalidation")
-    );
-    let requests = server.requests();
-    assert!(
-        requests[0].contains("<Path>/skycms-cdn-test</Path>"),
-        "{}",
-        requests[0]
-    );
-    assert!(
-        requests[1].starts_with(
-            "GET /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation/I2J0I21PCUYOIK "
-        )
-    );
 }
 
 #[tokio::test]

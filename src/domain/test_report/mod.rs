@@ -148,37 +148,22 @@ impl TestReport {
         report
     }
 
-    /// Notes what the second call said, and every later one while the invalidation is in progress.
+    /// Notes what the second call said.
     pub fn after_get(&mut self, outcome: &GetOutcome, settings: &Settings) {
-        match outcome {
-            GetOutcome::InProgress { .. } | GetOutcome::Completed { .. } => {
-                self.set(
-                    Step::GetInvalidation,
-                    StepOutcome::Passed,
-                    "CloudFront reports how far the invalidation is.",
-                );
-                if matches!(outcome, GetOutcome::Completed { .. }) {
-                    self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
-                } else if self.step(Step::Completed).outcome != StepOutcome::Passed {
-                    self.set(Step::Completed, StepOutcome::Waiting, WORKING);
-                }
+        if let Some(error) = outcome.error() {
+            self.fail(Step::GetInvalidation, error, settings);
+            if self.step(Step::Completed).outcome != StepOutcome::Passed {
+                self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
             }
-            GetOutcome::Gone(error)
-                if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed =>
-            {
-                self.fail(Step::Completed, error, settings);
-            }
-            // One failed poll says nothing against settings that already passed.
-            GetOutcome::TryLater(_)
-                if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed => {}
-            GetOutcome::Gone(error)
-            | GetOutcome::SettingsRejected(error)
-            | GetOutcome::TryLater(error) => {
-                self.fail(Step::GetInvalidation, error, settings);
-                if self.step(Step::Completed).outcome != StepOutcome::Passed {
-                    self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
-                }
-            }
+            return;
+        }
+        self.set(
+            Step::GetInvalidation,
+            StepOutcome::Passed,
+            "CloudFront reports how far the invalidation is.",
+        );
+        if matches!(outcome, GetOutcome::Completed { .. }) {
+            self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
         }
     }
 
@@ -275,7 +260,7 @@ impl TestReport {
 
     fn fail(&mut self, step: Step, error: &AwsError, settings: &Settings) {
         let operation = match step {
-            Step::GetInvalidation | Step::Completed => Operation::GetInvalidation,
+            Step::GetInvalidation => Operation::GetInvalidation,
             _ => Operation::CreateInvalidation,
         };
         let Advice { cause, fix } = settings.advise(error, operation);

@@ -156,19 +156,6 @@ fn a_failing_get_fails_its_step() {
     }
 }
 
-#[test]
-fn a_later_poll_changes_only_what_it_proves() {
-    let mut report = polled(&IN_PROGRESS);
-    report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), &settings());
-    assert_eq!(outcomes(&report), WAITING);
-    assert!(report.passed());
-    let mut gone = report.clone();
-    gone.after_get(&GetOutcome::Gone(error("NoSuchInvalidation")), &settings());
-    assert_eq!(outcomes(&gone), "passed passed passed passed failed");
-    report.after_get(&COMPLETED, &settings());
-    assert_eq!(outcomes(&report), ALL_PASSED);
-}
-
 /// Makes the last step of what came back from the home page.
 fn assert_edge(found: Result<&EdgeAnswer, &NoAnswer>, outcome: &str, cause: &str, fix: &str) {
     let address = PublicAddress::parse("https://www.example.com", false).unwrap();
