@@ -11,8 +11,8 @@ use std::time::Duration;
 use self::canned::{Canned, Reply};
 use super::CloudFront;
 use crate::domain::{
-    CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId, Item, Settings,
-    SettingsForm, TraceParent,
+    CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId, Item, Settings, SettingsForm,
+    TraceParent,
 };
 
 const DISTRIBUTION: &str = "E2QWRUHEXAMPLE";
