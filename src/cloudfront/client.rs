@@ -165,7 +165,7 @@ impl Intercept for Traced {
 ///
 /// Without a key the client's own provider stays, and with it its cache.
 fn signing(settings: &Settings) -> Builder {
-    let region = settings.region.partition().signing_region();
+    let region = settings.region.partition.signing_region();
     let config = Config::builder().region(Region::from_static(region));
     match &settings.credentials {
         Credentials::AccessKey { id, secret } => config.credentials_provider(SdkCredentials::new(

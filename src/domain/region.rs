@@ -52,7 +52,7 @@ impl Partition {
 
     /// The regions of this partition, in the order a list should show them.
     pub fn regions(self) -> impl Iterator<Item = Region> {
-        Region::all().filter(move |region| region.partition() == self)
+        Region::all().filter(move |region| region.partition == self)
     }
 }
 
@@ -62,9 +62,11 @@ impl Partition {
 /// [`Partition::signing_region`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region {
-    code: &'static str,
-    name: &'static str,
-    partition: Partition,
+    /// AWS's code, such as `eu-central-1`.
+    pub code: &'static str,
+    /// AWS's name, such as `Europe (Frankfurt)`.
+    pub name: &'static str,
+    pub partition: Partition,
 }
 
 impl Region {
@@ -76,25 +78,11 @@ impl Region {
     pub fn all() -> impl Iterator<Item = Self> {
         REGIONS.iter().copied()
     }
-
-    /// AWS's code, such as `eu-central-1`.
-    pub const fn code(self) -> &'static str {
-        self.code
-    }
-
-    /// AWS's name, such as `Europe (Frankfurt)`.
-    pub const fn name(self) -> &'static str {
-        self.name
-    }
-
-    pub const fn partition(self) -> Partition {
-        self.partition
-    }
 }
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
+        f.write_str(self.code)
     }
 }
 
@@ -123,7 +111,7 @@ impl FromStr for Region {
         if code.is_empty() {
             return Err(RegionError::Missing);
         }
-        if let Some(region) = Self::all().find(|region| region.code() == code) {
+        if let Some(region) = Self::all().find(|region| region.code == code) {
             return Ok(region);
         }
         if code.starts_with("us-gov-") || code == "aws-us-gov-global" {
@@ -131,9 +119,9 @@ impl FromStr for Region {
         }
         let zone_of = code.strip_suffix(|c: char| c.is_ascii_lowercase());
         Err(Self::all()
-            .find(|region| Some(region.code()) == zone_of)
+            .find(|region| Some(region.code) == zone_of)
             .map_or(RegionError::Unknown, |region| {
-                RegionError::AvailabilityZone(region.code())
+                RegionError::AvailabilityZone(region.code)
             }))
     }
 }
@@ -205,23 +193,23 @@ mod tests {
     #[test]
     fn every_code_leads_back_to_its_region() {
         for region in Region::all() {
-            assert_eq!(region.code().parse::<Region>().unwrap(), region);
+            assert_eq!(region.code.parse::<Region>().unwrap(), region);
         }
         let total: usize = Partition::VARIANTS
             .iter()
             .map(|p| p.regions().count())
             .sum();
         assert_eq!(total, REGIONS.len());
-        let codes: std::collections::HashSet<_> = Region::all().map(Region::code).collect();
+        let codes: std::collections::HashSet<_> = Region::all().map(|region| region.code).collect();
         assert_eq!(codes.len(), REGIONS.len());
     }
 
     #[test]
     fn the_recommended_region_and_all_signing_regions_are_regions() {
-        assert_eq!(Region::RECOMMENDED.code(), "us-east-1");
+        assert_eq!(Region::RECOMMENDED.code, "us-east-1");
         for partition in Partition::VARIANTS {
             let region: Region = partition.signing_region().parse().unwrap();
-            assert_eq!(region.partition(), *partition);
+            assert_eq!(region.partition, *partition);
         }
     }
 
@@ -232,6 +220,6 @@ mod tests {
         assert!(words("us-gov-west-1").contains("not in AWS GovCloud"));
         assert!(words("eu-west-1b").contains("Its region is eu-west-1"));
         assert!(words("moon-east-1").contains("no region of this name"));
-        assert_eq!(" EU-West-1 ".parse::<Region>().unwrap().code(), "eu-west-1");
+        assert_eq!(" EU-West-1 ".parse::<Region>().unwrap().code, "eu-west-1");
     }
 }

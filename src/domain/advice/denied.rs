@@ -46,7 +46,7 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             ),
             format!(
                 "Make the policy's “Resource” {} and the distribution ID the same.",
-                distribution.arn(settings.region.partition())
+                distribution.arn(settings.region.partition)
             ),
         );
     }
@@ -59,7 +59,7 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             format!(
                 "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
                  the policy shown with the settings to that user or role; its “Resource” must be {}.",
-                distribution.arn(settings.region.partition())
+                distribution.arn(settings.region.partition)
             ),
         ),
         Operation::GetInvalidation => advice(

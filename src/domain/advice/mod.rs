@@ -262,7 +262,7 @@ fn signer(settings: &Settings) -> String {
 }
 
 fn unknown_key(settings: &Settings) -> Advice {
-    let part = match settings.region.partition() {
+    let part = match settings.region.partition {
         Partition::Aws => {
             "AWS's commercial regions; keys of AWS China or the European Sovereign Cloud are others"
         }
@@ -295,7 +295,7 @@ fn wrong_signature(error: &AwsError, settings: &Settings) -> Advice {
         return advice(
             format!(
                 "The endpoint expects requests signed for a region other than {}.",
-                settings.region.partition().signing_region()
+                settings.region.partition.signing_region()
             ),
             "Choose a region in the part of AWS that the endpoint belongs to.",
         );

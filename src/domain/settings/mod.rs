@@ -140,7 +140,7 @@ impl Settings {
         let region = errors.take(Field::Region, form.region.parse::<Region>());
         let partition = distribution.as_ref().and_then(|found| found.partition);
         if let (Some(partition), Some(region)) = (partition, region)
-            && partition != region.partition()
+            && partition != region.partition
         {
             errors.add(Field::Region, other_partition(partition, region));
         }
@@ -213,11 +213,11 @@ fn other_partition(distribution: Partition, region: Region) -> String {
         "The distribution is in {} (arn:{}:…), but {} ({}) is in {}. Choose {}, or enter a distribution of {}.",
         place(distribution),
         distribution.into_str(),
-        region.name(),
-        region.code(),
-        place(region.partition()),
+        region.name,
+        region.code,
+        place(region.partition),
         distribution.signing_region(),
-        place(region.partition()),
+        place(region.partition),
     )
 }
 

@@ -223,7 +223,7 @@ impl Store {
             settings.distribution_id.as_str(),
             key,
             secret,
-            settings.region.code(),
+            settings.region.code,
             now,
             test.map(|_| now),
             report,

@@ -68,7 +68,7 @@ pub(super) async fn page(visit: &Visit) -> Result<ConnectionPage> {
     if active.is_some() && site.pause.is_some() {
         layout.banner = None;
     }
-    let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
+    let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition);
     Ok(ConnectionPage {
         connection: connection(visit, active).await?,
         last_purge: store.last_completed(site.id).await?,
@@ -132,12 +132,12 @@ async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Con
 /// The settings in force, or the draft.
 fn shown_settings(saved: &SavedSettings) -> ShownSettings {
     let settings = &saved.settings;
-    let partition = settings.region.partition();
+    let partition = settings.region.partition;
     ShownSettings {
         distribution_id: settings.distribution_id.to_string(),
         console_url: partition.console_url(settings.distribution_id.as_str()),
         credentials: words::credentials(settings),
-        region: settings.region.code().to_owned(),
+        region: settings.region.code.to_owned(),
         saved_at: saved.saved_at,
         has_failed: saved.has_failed(),
         from_environment: saved.slot == Slot::Environment,
@@ -152,7 +152,7 @@ fn stored_form(settings: Option<&Settings>) -> views::ConnectionForm {
         aws_default: settings.is_some_and(|s| matches!(s.credentials, Credentials::AwsDefault)),
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
-        region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
+        region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code),
         ..views::ConnectionForm::default()
     }
 }

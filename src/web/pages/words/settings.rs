@@ -300,7 +300,7 @@ pub fn connection(settings: &Settings) -> Vec<(&'static str, String)> {
     vec![
         ("Distribution ID", settings.distribution_id.to_string()),
         ("Credentials", credentials(settings)),
-        ("Region", settings.region.code().to_owned()),
+        ("Region", settings.region.code.to_owned()),
     ]
 }
 
