@@ -8,15 +8,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::Refused;
 use super::guessing::{is_patterned, is_soon_guessed};
 
 const PREFIX: &str = "whsec_";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "must be `whsec_` and the base64 of 24 to 64 random bytes; make one with `echo whsec_$(openssl rand -base64 32)`"
-)]
-pub struct NotAHookSecret;
 
 /// A signing secret in force, ready to make and check signatures.
 #[derive(Debug)]
@@ -29,7 +24,7 @@ impl HookSecret {
     /// How many a site may have: a signature is checked with each of them.
     pub const MOST: usize = 16;
 
-    pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, NotAHookSecret> {
+    pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, Refused> {
         let bytes = bytes(text)?;
         Ok(Self {
             id,
@@ -38,9 +33,9 @@ impl HookSecret {
     }
 
     /// Whether it may be chosen: one that a random generator made, and no documentation shows.
-    pub fn check(text: &SecretString) -> Result<(), NotAHookSecret> {
+    pub fn check(text: &SecretString) -> Result<(), Refused> {
         if is_patterned(&bytes(text)?) || is_soon_guessed(text.expose_secret()) {
-            return Err(NotAHookSecret);
+            return Err(refused());
         }
         Ok(())
     }
@@ -87,14 +82,17 @@ impl HookSecret {
     }
 }
 
-fn bytes(text: &SecretString) -> Result<Zeroizing<Vec<u8>>, NotAHookSecret> {
-    let encoded = text
-        .expose_secret()
+fn bytes(text: &SecretString) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    text.expose_secret()
         .strip_prefix(PREFIX)
-        .ok_or(NotAHookSecret)?;
-    let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| NotAHookSecret)?);
-    if !(24..=64).contains(&bytes.len()) {
-        return Err(NotAHookSecret);
-    }
-    Ok(bytes)
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .map(Zeroizing::new)
+        .filter(|bytes| (24..=64).contains(&bytes.len()))
+        .ok_or_else(refused)
+}
+
+fn refused() -> Refused {
+    Refused::new(
+        "must be `whsec_` and the base64 of 24 to 64 random bytes; make one with `echo whsec_$(openssl rand -base64 32)`",
+    )
 }

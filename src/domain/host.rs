@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::{pasted::trim_pasted, path::excerpt, text::text};
+use super::{Refused, pasted::trim_pasted, path::excerpt, text::text};
 
 /// The longest host name, in bytes, as in DNS.
 const LONGEST: usize = 253;
@@ -26,15 +26,11 @@ impl PublisherHost {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a host name: write it as in www.example.com")]
-pub struct HostError(String);
-
 impl FromStr for PublisherHost {
-    type Err = HostError;
+    type Err = Refused;
 
     /// Reads a host name, or the host of a pasted URL.
-    fn from_str(given: &str) -> Result<Self, HostError> {
+    fn from_str(given: &str) -> Result<Self, Refused> {
         let given = trim_pasted(given);
         let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
         let (authority, _path) = split_authority(after_scheme);
@@ -47,7 +43,10 @@ impl FromStr for PublisherHost {
             .and_then(Url::host_str)
             .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
             .filter(|host| (1..=LONGEST).contains(&host.0.len()))
-            .ok_or_else(|| HostError(excerpt(given)))
+            .ok_or_else(|| {
+                let given = excerpt(given);
+                Refused::new(format!("{given} is not a host name: write it as in www.example.com"))
+            })
     }
 }
 

@@ -5,12 +5,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, text::text};
-
-/// A text that is empty, longer than 256 bytes, or holds anything but printable ASCII.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to 256 printable ASCII characters without spaces")]
-pub struct NotAToken;
+use super::{Item, Refused, text::text};
 
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
@@ -22,18 +17,20 @@ macro_rules! token {
         text!($name);
 
         impl FromStr for $name {
-            type Err = NotAToken;
+            type Err = Refused;
 
-            fn from_str(text: &str) -> Result<Self, NotAToken> {
+            fn from_str(text: &str) -> Result<Self, Refused> {
                 let is_token = (1..=256).contains(&text.len())
                     && text.bytes().all(|b| b.is_ascii_graphic());
-                if is_token { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
+                is_token.then(|| Self(text.to_owned())).ok_or_else(|| {
+                    Refused::new("expected 1 to 256 printable ASCII characters without spaces")
+                })
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = NotAToken;
-            fn try_from(text: String) -> Result<Self, NotAToken> {
+            type Error = Refused;
+            fn try_from(text: String) -> Result<Self, Refused> {
                 text.parse()
             }
         }

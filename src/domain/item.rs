@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{CacheTag, InvalidationPath};
+use super::{CacheTag, InvalidationPath, Refused};
 
 /// A path or a cache tag, always in the one spelling that CloudFront is sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -15,24 +15,19 @@ pub enum Item {
     Tag(CacheTag),
 }
 
-/// A string that should have been an [`Item`] and is not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an item that CloudFront takes")]
-pub struct NotCanonical(pub String);
-
 impl Item {
     /// Reads an item back from where it was stored.
     ///
     /// # Errors
     /// When CloudFront would not take the string as it stands.
-    pub fn from_canonical(stored: &str) -> Result<Self, NotCanonical> {
+    pub fn from_canonical(stored: &str) -> Result<Self, Refused> {
         let item = if stored.starts_with('#') {
             CacheTag::parse(stored).ok().map(Self::Tag)
         } else {
             InvalidationPath::from_canonical(stored).map(Self::Path)
         };
         item.filter(|item| item.as_str() == stored)
-            .ok_or_else(|| NotCanonical(stored.to_owned()))
+            .ok_or_else(|| Refused::new(format!("{stored:?} is not an item that CloudFront takes")))
     }
 
     /// `/*`: everything that the distribution has cached.
@@ -84,9 +79,9 @@ impl fmt::Display for Item {
 }
 
 impl TryFrom<String> for Item {
-    type Error = NotCanonical;
+    type Error = Refused;
 
-    fn try_from(stored: String) -> Result<Self, NotCanonical> {
+    fn try_from(stored: String) -> Result<Self, Refused> {
         Self::from_canonical(&stored)
     }
 }

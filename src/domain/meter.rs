@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
+use super::Refused;
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MicroUsd(pub u64);
 
@@ -18,29 +20,23 @@ impl fmt::Display for MicroUsd {
     }
 }
 
-/// Not an amount of dollars with at most six decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an amount in dollars such as 0.005")]
-pub struct NotAnAmount;
-
 impl FromStr for MicroUsd {
-    type Err = NotAnAmount;
+    type Err = Refused;
 
     /// Reads what [`MicroUsd`] displays, exactly.
-    fn from_str(text: &str) -> Result<Self, NotAnAmount> {
+    fn from_str(text: &str) -> Result<Self, Refused> {
         let (dollars, decimals) = text.split_once('.').unwrap_or((text, "0"));
         let is_number =
             |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(dollars) || !is_number(decimals) || decimals.len() > 6 {
-            return Err(NotAnAmount);
-        }
+        let is_amount = is_number(dollars) && is_number(decimals) && decimals.len() <= 6;
         let number = |digits: &str| digits.parse::<u64>().ok();
         number(dollars)
+            .filter(|_| is_amount)
             .and_then(|dollars| dollars.checked_mul(1_000_000))
             .zip(number(&format!("{decimals:0<6}")))
             .and_then(|(dollars, micros)| dollars.checked_add(micros))
             .map(Self)
-            .ok_or(NotAnAmount)
+            .ok_or_else(|| Refused::new("not an amount in dollars such as 0.005"))
     }
 }
 

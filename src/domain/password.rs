@@ -4,6 +4,8 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::{Score, zxcvbn};
 
+use super::Refused;
+
 const SHORTEST: usize = 12;
 pub const LONGEST: usize = 256;
 /// What anyone would try at this service first.
@@ -20,24 +22,16 @@ const OURS: [&str; 6] = [
 #[derive(Clone, Debug)]
 pub struct NewPassword(SecretString);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordError {
-    #[error("must have 12 characters or more")]
-    TooShort,
-    #[error("must have 256 characters or fewer")]
-    TooLong,
-    #[error("is too easy to guess; a few words that belong together only for you are good")]
-    Common,
-}
-
 impl NewPassword {
-    pub fn parse(text: &SecretString) -> Result<Self, PasswordError> {
+    pub fn parse(text: &SecretString) -> Result<Self, Refused> {
         let password = text.expose_secret();
         match password.chars().count() {
-            ..SHORTEST => Err(PasswordError::TooShort),
-            SHORTEST..=LONGEST if is_common(password) => Err(PasswordError::Common),
+            ..SHORTEST => Err(Refused::new("must have 12 characters or more")),
+            SHORTEST..=LONGEST if is_common(password) => Err(Refused::new(
+                "is too easy to guess; a few words that belong together only for you are good",
+            )),
             SHORTEST..=LONGEST => Ok(Self(text.clone())),
-            _ => Err(PasswordError::TooLong),
+            _ => Err(Refused::new("must have 256 characters or fewer")),
         }
     }
 
@@ -55,24 +49,27 @@ fn is_common(password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::table::assert_says;
 
-    fn parse(text: &str) -> Result<(), PasswordError> {
-        NewPassword::parse(&SecretString::from(text)).map(|_| ())
+    /// What is said about a password; nothing about one that may be chosen.
+    fn said(text: &str) -> String {
+        let read = NewPassword::parse(&SecretString::from(text));
+        read.err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
     fn counts_characters_not_bytes() {
-        assert_eq!(parse("kurz, 11 ch"), Err(PasswordError::TooShort));
-        assert_eq!(parse("änderung ü ö"), Ok(()));
-        assert_eq!(parse(&"xkü ".repeat(64)), Err(PasswordError::Common));
-        assert_eq!(parse(&"ab".repeat(129)), Err(PasswordError::TooLong));
+        assert_says(&said("kurz, 11 ch"), "12 characters or more");
+        assert_eq!(said("änderung ü ö"), "");
+        assert_says(&said(&"xkü ".repeat(64)), "too easy to guess");
+        assert_says(&said(&"ab".repeat(129)), "256 characters or fewer");
         let long: String = ('a'..='z')
             .chain('!'..='~')
             .cycle()
             .step_by(7)
             .take(256)
             .collect();
-        assert_eq!(parse(&long), Ok(()));
+        assert_eq!(said(&long), "");
     }
 
     #[test]
@@ -101,7 +98,7 @@ mod tests {
             "1234567890qwerty",
             "correct horse battery staple",
         ] {
-            assert_eq!(parse(common), Err(PasswordError::Common), "{common}");
+            assert_eq!(said(common), said("password1234"), "{common}");
         }
     }
 
@@ -113,7 +110,7 @@ mod tests {
             "grüne Tomaten am Fluss",
             "summer rain on tin roofs",
         ] {
-            assert_eq!(parse(good), Ok(()), "{good}");
+            assert_eq!(said(good), "", "{good}");
         }
     }
 }

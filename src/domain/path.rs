@@ -22,7 +22,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
 
-use super::{pasted::trim_pasted, text::text};
+use super::{Refused, pasted::trim_pasted, text::text};
 
 /// The most characters a path may have once encoded. CloudFront's rule.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;
@@ -58,53 +58,33 @@ pub struct Reading {
     pub widened: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
-    #[error("the path is empty: leave it out, or write / for the home page")]
-    Empty,
-    #[error(
-        "{0} begins with #, as cache tags do: send it under \"tags\", or write a path, for example /about"
-    )]
-    Tag(String),
-    #[error("the path holds the control character {0}: remove it")]
-    Control(String),
-    /// A backslash, and the path with slashes in its place.
-    #[error(
-        "the path holds a backslash, and addresses have none: write {0}, or %5C if the backslash is part of a name"
-    )]
-    Backslash(String),
-    /// `%2A` at the end, and what comes before it.
-    #[error(
-        "%2A is an asterisk that is part of a name, not a wildcard: write {0}* to purge all that begins with {0}"
-    )]
-    EncodedWildcard(String),
-    #[error(
-        "* is a wildcard and may only be the last character, as in /blog/*: cut the path after the first *"
-    )]
-    WildcardNotLast,
-    #[error(
-        "the path has {0} characters once encoded, and CloudFront takes at most {MAX_PATH_CHARACTERS}: \
-         shorten it, or end it early with a wildcard"
-    )]
-    TooLong(usize),
-}
-
 impl InvalidationPath {
     /// Reads a path as people write it, with or without its leading slash. Absolute URLs are for
     /// [`super::intake`].
-    pub fn parse(given: &str) -> Result<Reading, PathError> {
+    pub fn parse(given: &str) -> Result<Reading, Refused> {
         let given = trim_pasted(given);
         if given.is_empty() {
-            return Err(PathError::Empty);
+            return Err(Refused::new(
+                "the path is empty: leave it out, or write / for the home page",
+            ));
         }
         if given.starts_with('#') {
-            return Err(PathError::Tag(excerpt(given)));
+            let given = excerpt(given);
+            return Err(Refused::new(format!(
+                "{given} begins with #, as cache tags do: send it under \"tags\", or write a path, for example /about"
+            )));
         }
         if let Some(c) = given.chars().find(|c| c.is_control()) {
-            return Err(PathError::Control(c.escape_default().to_string()));
+            let c = c.escape_default();
+            return Err(Refused::new(format!(
+                "the path holds the control character {c}: remove it"
+            )));
         }
         if path_part(given).contains('\\') {
-            return Err(PathError::Backslash(excerpt(&given.replace('\\', "/"))));
+            let with_slashes = excerpt(&given.replace('\\', "/"));
+            return Err(Refused::new(format!(
+                "the path holds a backslash, and addresses have none: write {with_slashes}, or %5C if the backslash is part of a name"
+            )));
         }
         let mut path = encode(given);
         if !path.starts_with('/') {
@@ -112,18 +92,27 @@ impl InvalidationPath {
         }
         let mut path = remove_dot_segments(&path);
         if !wildcard_only_at_end(&path) {
-            return Err(PathError::WildcardNotLast);
+            return Err(Refused::new(
+                "* is a wildcard and may only be the last character, as in /blog/*: cut the path after the first *",
+            ));
         }
         if let Some(start) = path_part(&path).strip_suffix("%2A") {
-            return Err(PathError::EncodedWildcard(excerpt(start)));
+            let start = excerpt(start);
+            return Err(Refused::new(format!(
+                "%2A is an asterisk that is part of a name, not a wildcard: write {start}* to purge all that begins with {start}"
+            )));
         }
         let tilde = path.find('~');
         if let Some(at) = tilde {
             path.truncate(at);
             path.push('*');
         }
-        if path.len() > MAX_PATH_CHARACTERS {
-            return Err(PathError::TooLong(path.len()));
+        let length = path.len();
+        if length > MAX_PATH_CHARACTERS {
+            return Err(Refused::new(format!(
+                "the path has {length} characters once encoded, and CloudFront takes at most {MAX_PATH_CHARACTERS}: \
+                 shorten it, or end it early with a wildcard"
+            )));
         }
         Ok(Reading {
             path: Self(path),

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::Refused;
+
 /// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs
 /// (`arn:aws-cn:…`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
@@ -86,43 +88,33 @@ impl fmt::Display for Region {
     }
 }
 
-/// Why a text is not a region with CloudFront, in words for the user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RegionError {
-    #[error("Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.")]
-    Missing,
-    #[error(
-        "CloudFront is not in AWS GovCloud. Use the commercial account that the distribution belongs to, and us-east-1."
-    )]
-    GovCloud,
-    #[error("This is an Availability Zone. Its region is {0}.")]
-    AvailabilityZone(&'static str),
-    #[error(
-        "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended."
-    )]
-    Unknown,
-}
-
 impl FromStr for Region {
-    type Err = RegionError;
+    type Err = Refused;
 
-    fn from_str(text: &str) -> Result<Self, RegionError> {
+    fn from_str(text: &str) -> Result<Self, Refused> {
         let code = text.trim().to_ascii_lowercase();
         if code.is_empty() {
-            return Err(RegionError::Missing);
+            return Err(Refused::new(
+                "Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.",
+            ));
         }
         if let Some(region) = Self::all().find(|region| region.code == code) {
             return Ok(region);
         }
         if code.starts_with("us-gov-") || code == "aws-us-gov-global" {
-            return Err(RegionError::GovCloud);
+            return Err(Refused::new(
+                "CloudFront is not in AWS GovCloud. Use the commercial account that the distribution belongs to, and us-east-1.",
+            ));
         }
         let zone_of = code.strip_suffix(|c: char| c.is_ascii_lowercase());
-        Err(Self::all()
-            .find(|region| Some(region.code) == zone_of)
-            .map_or(RegionError::Unknown, |region| {
-                RegionError::AvailabilityZone(region.code)
-            }))
+        Err(match Self::all().find(|region| Some(region.code) == zone_of) {
+            Some(region) => Refused::new(format!(
+                "This is an Availability Zone. Its region is {region}."
+            )),
+            None => Refused::new(
+                "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended.",
+            ),
+        })
     }
 }
 

@@ -4,35 +4,32 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use totp_rs::{Builder, Secret, Totp};
 
+use super::Refused;
+
 /// The name under which apps show the code.
 const ISSUER: &str = "skycms-cdn";
 
 /// The secret that an authenticator app and this service share.
 pub struct SecondStep(Totp);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not the Base32 of 20 bytes or more")]
-pub struct NotASecondStep;
-
 impl SecondStep {
     /// Makes one for `account` of random bytes.
     ///
     /// # Errors
     /// None that is known: any bytes will do.
-    pub fn new(account: &str, random: [u8; 20]) -> Result<Self, NotASecondStep> {
+    pub fn new(account: &str, random: [u8; 20]) -> Result<Self, Refused> {
         Self::of(account, random.into())
     }
 
     /// Reads one that [`SecondStep::secret`] wrote.
-    pub fn parse(account: &str, secret: &SecretString) -> Result<Self, NotASecondStep> {
-        let secret =
-            Secret::try_from_base32(secret.expose_secret().trim()).map_err(|_| NotASecondStep)?;
+    pub fn parse(account: &str, secret: &SecretString) -> Result<Self, Refused> {
+        let secret = Secret::try_from_base32(secret.expose_secret().trim()).map_err(|_| refused())?;
         Self::of(account, secret)
     }
 
-    fn of(account: &str, secret: Secret) -> Result<Self, NotASecondStep> {
+    fn of(account: &str, secret: Secret) -> Result<Self, Refused> {
         if secret.as_bytes().len() < 20 {
-            return Err(NotASecondStep);
+            return Err(refused());
         }
         Builder::new()
             .with_secret(secret)
@@ -40,7 +37,7 @@ impl SecondStep {
             .with_issuer(Some(ISSUER))
             .build()
             .map(Self)
-            .map_err(|_| NotASecondStep)
+            .map_err(|_| refused())
     }
 
     /// The secret in Base32, as people type it into their app.
@@ -52,8 +49,8 @@ impl SecondStep {
     ///
     /// # Errors
     /// None that is known.
-    pub fn address(&self) -> Result<SecretString, NotASecondStep> {
-        let address = self.0.to_url().map_err(|_| NotASecondStep)?;
+    pub fn address(&self) -> Result<SecretString, Refused> {
+        let address = self.0.to_url().map_err(|_| refused())?;
         Ok(SecretString::from(address.to_string()))
     }
 
@@ -65,6 +62,10 @@ impl SecondStep {
         let step = self.0.check(&code, seconds)?;
         i64::try_from(step).ok()
     }
+}
+
+fn refused() -> Refused {
+    Refused::new("is not the Base32 of 20 bytes or more")
 }
 
 #[cfg(test)]

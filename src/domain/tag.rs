@@ -1,7 +1,7 @@
 //! Cache tags: names that the origin gives to its answers, by which CloudFront can be asked to
 //! forget them.
 
-use super::{pasted::trim_pasted, text::text};
+use super::{Refused, pasted::trim_pasted, text::text};
 
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
 pub const MAX_TAG_CHARACTERS: usize = 256;
@@ -14,37 +14,30 @@ pub struct CacheTag(String);
 
 text!(CacheTag);
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TagError {
-    #[error("the tag is empty: leave it out, or write its name, for example article:42")]
-    Empty,
-    #[error(
-        "the tag has {0} characters, and CloudFront takes at most {MAX_TAG_CHARACTERS}: use a shorter one"
-    )]
-    TooLong(usize),
-    #[error(
-        "{0} is not allowed in a tag: use letters, digits and signs such as - _ : . without spaces"
-    )]
-    Character(&'static str),
-}
-
 impl CacheTag {
     /// Reads a tag as a publisher writes it: surrounding white space and one leading `#` are
     /// ignored.
     ///
     /// # Errors
     /// When CloudFront would not take it as a tag.
-    pub fn parse(given: &str) -> Result<Self, TagError> {
+    pub fn parse(given: &str) -> Result<Self, Refused> {
         let name = trim_pasted(given);
         let name = name.strip_prefix('#').unwrap_or(name);
         if name.is_empty() {
-            return Err(TagError::Empty);
+            return Err(Refused::new(
+                "the tag is empty: leave it out, or write its name, for example article:42",
+            ));
         }
         if let Some(what) = name.chars().find_map(forbidden) {
-            return Err(TagError::Character(what));
+            return Err(Refused::new(format!(
+                "{what} is not allowed in a tag: use letters, digits and signs such as - _ : . without spaces"
+            )));
         }
-        if name.len() > MAX_TAG_CHARACTERS {
-            return Err(TagError::TooLong(name.len()));
+        let length = name.len();
+        if length > MAX_TAG_CHARACTERS {
+            return Err(Refused::new(format!(
+                "the tag has {length} characters, and CloudFront takes at most {MAX_TAG_CHARACTERS}: use a shorter one"
+            )));
         }
         Ok(Self(format!("#{}", name.to_ascii_lowercase())))
     }

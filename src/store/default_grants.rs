@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::settings::take_effect;
 use super::{Result, SiteId, Store};
-use crate::domain::{DistributionId, NotASiteName, SiteName};
+use crate::domain::{DistributionId, SiteName};
 
 impl Store {
     pub async fn may_use_default(
@@ -79,7 +79,7 @@ impl Store {
         for (name, distribution) in grants {
             let site = match name.parse::<SiteName>() {
                 Ok(name) => self.site_id(&name).await?,
-                Err(NotASiteName) => None,
+                Err(_) => None,
             };
             if let Some(site) = site {
                 self.grant(site, distribution, "environment", now).await?;

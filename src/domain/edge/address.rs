@@ -4,40 +4,36 @@ use std::fmt;
 
 use url::{Host, Position, Url};
 
+use crate::domain::Refused;
+
 /// Scheme, host and perhaps a port: `https://www.example.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicAddress(Url);
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotAPublicAddress {
-    #[error("Enter the address of the site as readers know it, such as https://www.example.com.")]
-    NotAnAddress,
-    #[error("Leave out everything after the host name: only {0} is needed.")]
-    MoreThanHost(String),
-    #[error("Begin with https://, which readers use too.")]
-    NotHttps,
-}
-
 impl PublicAddress {
     /// Reads what somebody typed. Plain http is for trials on one machine.
-    pub fn parse(text: &str, allow_http: bool) -> Result<Self, NotAPublicAddress> {
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, Refused> {
         let text = text.trim();
         let url = if text.contains("://") {
             Url::parse(text)
         } else {
             Url::parse(&format!("https://{text}"))
         };
-        let url = url.map_err(|_| NotAPublicAddress::NotAnAddress)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(NotAPublicAddress::NotAnAddress);
-        }
+        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+        let Some(url) = url.ok().filter(is_web) else {
+            return Err(Refused::new(
+                "Enter the address of the site as readers know it, such as https://www.example.com.",
+            ));
+        };
         if url.scheme() == "http" && !allow_http {
-            return Err(NotAPublicAddress::NotHttps);
+            return Err(Refused::new("Begin with https://, which readers use too."));
         }
         let has_user = !url.username().is_empty() || url.password().is_some();
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
             let origin = url.origin().ascii_serialization();
-            return Err(NotAPublicAddress::MoreThanHost(origin));
+            return Err(Refused::new(format!(
+                "Leave out everything after the host name: only {origin} is needed."
+            )));
         }
         Ok(Self(url))
     }

@@ -10,7 +10,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-pub use self::address::{NotAPublicAddress, PublicAddress};
+pub use self::address::PublicAddress;
 pub use self::answer::EdgeAnswer;
 pub use self::words::serving;
 use super::{Item, NoAnswer};

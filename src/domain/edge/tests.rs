@@ -114,22 +114,21 @@ fn only_plain_paths_are_pages_and_not_too_many() {
 
 #[test]
 fn a_public_address_is_a_host() {
-    use NotAPublicAddress as E;
-    let more = E::MoreThanHost("https://www.example.com".into());
-    for (typed, address) in [
-        (" www.example.com ", Ok("https://www.example.com")),
-        (
-            "https://www.example.com:8443/",
-            Ok("https://www.example.com:8443"),
-        ),
-        ("https://www.example.com/news", Err(&more)),
-        ("https://me:secret@www.example.com", Err(&more)),
-        ("http://www.example.com", Err(&E::NotHttps)),
-        ("ftp://www.example.com", Err(&E::NotAnAddress)),
-        ("no address", Err(&E::NotAnAddress)),
-    ] {
-        let read = PublicAddress::parse(typed, false).map(|address| address.to_string());
-        assert_eq!(read.as_deref(), address, "{typed:?}");
+    let read = |typed: &str| PublicAddress::parse(&format!(" {typed} "), false);
+    for [typed, address] in rows(
+        "www.example.com | https://www.example.com
+         https://www.example.com:8443/ | https://www.example.com:8443",
+    ) {
+        assert_eq!(read(typed).expect(typed).to_string(), address);
+    }
+    for [typed, words] in rows(
+        "https://www.example.com/news | only https://www.example.com is needed
+         https://me:secret@www.example.com | only https://www.example.com is needed
+         http://www.example.com | Begin with https://
+         ftp://www.example.com | Enter the address
+         no address | Enter the address",
+    ) {
+        assert_says(&read(typed).expect_err(typed).to_string(), words);
     }
     assert!(PublicAddress::parse("http://127.0.0.1:8080", true).is_ok());
 }

@@ -2,49 +2,23 @@
 //! have been meant is refused.
 
 use crate::domain::{
-    InvalidationPath, PublisherHost,
+    InvalidationPath, PublisherHost, Refused,
     host::split_authority,
     pasted::trim_pasted,
-    path::{PathError, Reading, excerpt},
+    path::{Reading, excerpt},
 };
 
 /// How many of a site's hosts an error names.
 const NAMED_HOSTS: usize = 3;
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum GivenPathError {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error(
-        "this is more than one thing in one string ({0} and {1}): send each as a string of its own, and write %20 for \
-         a space that is part of a path"
-    )]
-    SeveralInOne(String, String),
-    #[error(
-        "{0}:// is not a scheme of pages: send the path alone, or a URL that begins with https:// or http://"
-    )]
-    Scheme(String),
-    #[error(
-        "{0} is not a complete URL: send the path alone, or write it as in https://www.example.com/about"
-    )]
-    Url(String),
-    #[error(
-        "the host {host} is not one of this site's publisher hosts ({accepted}): send the path alone, or add the \
-         host in Settings → CDN → Publishing rules"
-    )]
-    Host {
-        host: PublisherHost,
-        accepted: String,
-    },
-}
-
-pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading, GivenPathError> {
+pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading, Refused> {
     let given = trim_pasted(given);
     if let Some((first, second)) = several_in_one(given, hosts) {
-        return Err(GivenPathError::SeveralInOne(
-            excerpt(first),
-            excerpt(second),
-        ));
+        let (first, second) = (excerpt(first), excerpt(second));
+        return Err(Refused::new(format!(
+            "this is more than one thing in one string ({first} and {second}): send each as a string of its own, and write \
+             %20 for a space that is part of a path"
+        )));
     }
     let path = match split_scheme(given) {
         None if given.eq_ignore_ascii_case("root") => "/",
@@ -54,22 +28,29 @@ pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading,
         },
         Some((scheme, rest)) => {
             if !is_web(scheme) {
-                return Err(GivenPathError::Scheme(excerpt(scheme)));
+                let scheme = excerpt(scheme);
+                return Err(Refused::new(format!(
+                    "{scheme}:// is not a scheme of pages: send the path alone, or a URL that begins with https:// or http://"
+                )));
             }
             let (authority, path) = split_authority(rest);
             let Ok(host) = authority.parse::<PublisherHost>() else {
-                return Err(GivenPathError::Url(excerpt(given)));
+                let given = excerpt(given);
+                return Err(Refused::new(format!(
+                    "{given} is not a complete URL: send the path alone, or write it as in https://www.example.com/about"
+                )));
             };
             if !hosts.is_empty() && !hosts.contains(&host) {
-                return Err(GivenPathError::Host {
-                    host,
-                    accepted: some_of(hosts),
-                });
+                let accepted = some_of(hosts);
+                return Err(Refused::new(format!(
+                    "the host {host} is not one of this site's publisher hosts ({accepted}): send the path alone, or add \
+                     the host in Settings → CDN → Publishing rules"
+                )));
             }
             without_fragment(path)
         }
     };
-    Ok(InvalidationPath::parse(path)?)
+    InvalidationPath::parse(path)
 }
 
 /// The first hosts by name. All of them in the error of each path would be far more text than was

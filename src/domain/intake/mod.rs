@@ -12,9 +12,9 @@ use serde::{
 use utoipa::ToSchema;
 
 use self::given::read_path;
-pub use self::related::{MAX_RULES, RelatedRule, RelatedRuleError};
+pub use self::related::{MAX_RULES, RelatedRule};
 use super::{
-    CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHost,
+    CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHost, Refused,
     edge::PublicAddress,
     path::{Reading, path_part},
 };
@@ -188,18 +188,17 @@ pub fn canonicalize(
     }
     for (i, given) in request.tags.iter().enumerate() {
         let tag = if partition == Partition::AwsCn {
-            Err(
-                "CloudFront has no cache tags in the China regions: send the paths instead"
-                    .to_owned(),
-            )
+            Err(Refused::new(
+                "CloudFront has no cache tags in the China regions: send the paths instead",
+            ))
         } else {
-            CacheTag::parse(given).map_err(|error| error.to_string())
+            CacheTag::parse(given)
         };
         match tag {
             Ok(tag) => canonical.add(given.clone(), Origin::Asked, vec![Item::Tag(tag)]),
-            Err(detail) => errors.push(ItemError {
+            Err(error) => errors.push(ItemError {
                 pointer: format!("/tags/{i}"),
-                detail,
+                detail: error.to_string(),
             }),
         }
     }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{given::read_path, is_page};
-use crate::domain::{CacheTag, Item};
+use crate::domain::{CacheTag, Item, Refused};
 
 /// The most rules of a site: each is tried on every item of every publish.
 pub const MAX_RULES: usize = 100;
@@ -18,32 +18,6 @@ pub struct RelatedRule {
     /// What has to be published; none: any page.
     published: Option<Item>,
     also: Vec<Item>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RelatedRuleError {
-    #[error("after =>, write what else is purged, as in /blog/* => /blog/ /feed.xml")]
-    NothingFollows,
-    #[error(
-        "write what is published before =>, as in /blog/* => /blog/ /feed.xml, or leave => out to mean every page"
-    )]
-    NothingPrecedes,
-    #[error("=> may appear once in a line: write a line for each rule")]
-    TwoArrows,
-    #[error("a cache tag may only come after =>: begin with a path, such as /blog/*")]
-    TagPublished,
-    #[error(
-        "the path before => holds white space: write %20 for a space, and a line for each path"
-    )]
-    SeveralPublished,
-    #[error(
-        "/* would purge the whole site with every publish: choose the policy “Everything” instead"
-    )]
-    Everything,
-    #[error("more than {MAX_PAGES} pages follow: use a wildcard, such as /blog/*")]
-    TooManyPages,
-    #[error("{0}")]
-    Item(String),
 }
 
 impl RelatedRule {
@@ -61,18 +35,20 @@ impl RelatedRule {
 }
 
 impl FromStr for RelatedRule {
-    type Err = RelatedRuleError;
+    type Err = Refused;
 
-    fn from_str(line: &str) -> Result<Self, RelatedRuleError> {
+    fn from_str(line: &str) -> Result<Self, Refused> {
         let (published, also) = match line.split_once(ARROW) {
             Some((published, also)) => (Some(published.trim()), also.trim()),
             None => (None, line.trim()),
         };
         if also.contains(ARROW) {
-            return Err(RelatedRuleError::TwoArrows);
+            return Err(Refused::new("=> may appear once in a line: write a line for each rule"));
         }
         if also.is_empty() {
-            return Err(RelatedRuleError::NothingFollows);
+            return Err(Refused::new(
+                "after =>, write what else is purged, as in /blog/* => /blog/ /feed.xml",
+            ));
         }
         let published = published.map(read_published).transpose()?;
         let also = also
@@ -80,39 +56,46 @@ impl FromStr for RelatedRule {
             .map(read_item)
             .collect::<Result<Vec<_>, _>>()?;
         if also.len() > MAX_PAGES {
-            return Err(RelatedRuleError::TooManyPages);
+            return Err(Refused::new(format!(
+                "more than {MAX_PAGES} pages follow: use a wildcard, such as /blog/*"
+            )));
         }
         let everything = Item::everything();
         if also.contains(&everything) && published.as_ref().is_none_or(|item| *item == everything) {
-            return Err(RelatedRuleError::Everything);
+            return Err(Refused::new(
+                "/* would purge the whole site with every publish: choose the policy “Everything” instead",
+            ));
         }
         Ok(Self { published, also })
     }
 }
 
-fn read_published(given: &str) -> Result<Item, RelatedRuleError> {
+fn read_published(given: &str) -> Result<Item, Refused> {
     if given.is_empty() {
-        return Err(RelatedRuleError::NothingPrecedes);
+        return Err(Refused::new(
+            "write what is published before =>, as in /blog/* => /blog/ /feed.xml, or leave => out to mean every page",
+        ));
     }
     if given.starts_with('#') {
-        return Err(RelatedRuleError::TagPublished);
+        return Err(Refused::new(
+            "a cache tag may only come after =>: begin with a path, such as /blog/*",
+        ));
     }
     if given.contains(char::is_whitespace) {
-        return Err(RelatedRuleError::SeveralPublished);
+        return Err(Refused::new(
+            "the path before => holds white space: write %20 for a space, and a line for each path",
+        ));
     }
     read_item(given)
 }
 
-fn read_item(given: &str) -> Result<Item, RelatedRuleError> {
-    let refused = |error: &dyn fmt::Display| RelatedRuleError::Item(format!("{given}: {error}"));
-    if given.starts_with('#') {
-        return CacheTag::parse(given)
-            .map(Item::Tag)
-            .map_err(|error| refused(&error));
-    }
-    read_path(given, &[])
-        .map(|reading| Item::Path(reading.path))
-        .map_err(|error| refused(&error))
+fn read_item(given: &str) -> Result<Item, Refused> {
+    let item = if given.starts_with('#') {
+        CacheTag::parse(given).map(Item::Tag)
+    } else {
+        read_path(given, &[]).map(|reading| Item::Path(reading.path))
+    };
+    item.map_err(|error| Refused::new(format!("{given}: {error}")))
 }
 
 /// As it is stored and shown: canonical, in one line.

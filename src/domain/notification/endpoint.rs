@@ -5,6 +5,8 @@ use std::fmt;
 use strum::{EnumString, IntoStaticStr};
 use url::{Position, Url};
 
+use crate::domain::Refused;
+
 const LONGEST: usize = 2_000;
 /// A path of up to this many characters tells endpoints apart and is no secret.
 const SHORT_PATH: usize = 16;
@@ -24,29 +26,23 @@ pub enum EndpointKind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAnEndpoint {
-    #[error("Enter the address to post to, such as https://hooks.example.com/cdn.")]
-    NotAnAddress,
-    #[error("Begin with https://, so that nobody can listen in.")]
-    NotHttps,
-    #[error("Leave out user name and password: the signature proves who calls.")]
-    HasUser,
-}
-
 impl EndpointUrl {
     /// Reads what somebody typed. Plain http is for trials on one machine.
-    pub fn parse(text: &str, allow_http: bool) -> Result<Self, NotAnEndpoint> {
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, Refused> {
         let text = text.trim();
-        let mut url = Url::parse(text).map_err(|_| NotAnEndpoint::NotAnAddress)?;
-        if text.len() > LONGEST || !matches!(url.scheme(), "http" | "https") {
-            return Err(NotAnEndpoint::NotAnAddress);
-        }
+        let is_web = |url: &Url| text.len() <= LONGEST && matches!(url.scheme(), "http" | "https");
+        let Some(mut url) = Url::parse(text).ok().filter(is_web) else {
+            return Err(Refused::new(
+                "Enter the address to post to, such as https://hooks.example.com/cdn.",
+            ));
+        };
         if url.scheme() == "http" && !allow_http {
-            return Err(NotAnEndpoint::NotHttps);
+            return Err(Refused::new("Begin with https://, so that nobody can listen in."));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(NotAnEndpoint::HasUser);
+            return Err(Refused::new(
+                "Leave out user name and password: the signature proves who calls.",
+            ));
         }
         url.set_fragment(None);
         Ok(Self(url))

@@ -5,7 +5,7 @@ mod event;
 mod message;
 mod schedule;
 
-pub use self::endpoint::{EndpointKind, EndpointUrl, NotAnEndpoint};
+pub use self::endpoint::{EndpointKind, EndpointUrl};
 pub use self::event::Event;
 pub use self::message::{Notification, SIGNED_HEADERS, sign, used_of};
 pub use self::schedule::{

@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::table::rows;
+use crate::domain::table::{assert_says, rows};
 use crate::domain::{HookSecret, NoAnswer};
 
 const NOW: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
@@ -93,13 +93,14 @@ fn an_address_is_shown_without_what_may_be_secret() {
         assert_eq!(url.shown(), shown);
         assert_eq!(format!("{url:?}"), shown);
     }
-    for (typed, error) in [
-        ("example.com/hook", NotAnEndpoint::NotAnAddress),
-        ("ftp://example.com/hook", NotAnEndpoint::NotAnAddress),
-        ("http://example.com/hook", NotAnEndpoint::NotHttps),
-        ("https://me:pw@example.com/", NotAnEndpoint::HasUser),
-    ] {
-        assert_eq!(EndpointUrl::parse(typed, false), Err(error), "{typed}");
+    for [typed, words] in rows(
+        "example.com/hook | Enter the address
+         ftp://example.com/hook | Enter the address
+         http://example.com/hook | Begin with https://
+         https://me:pw@example.com/ | Leave out user name and password",
+    ) {
+        let refused = EndpointUrl::parse(typed, false).expect_err(typed);
+        assert_says(&refused.to_string(), words);
     }
     assert!(EndpointUrl::parse("http://127.0.0.1:9/", true).is_ok());
 }

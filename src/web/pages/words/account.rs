@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use strum::{EnumString, IntoStaticStr};
 
 use super::{DONE, Look, Question};
-use crate::domain::password::PasswordError;
+use crate::domain::Refused;
 use crate::domain::session::{Role, Source};
 
 /// A wrong user name or password: one sentence for both, so that nobody learns which it was.
@@ -19,7 +19,7 @@ pub fn wait(seconds: i64) -> String {
     format!("Too many wrong passwords. Wait {time}, then try again.")
 }
 
-pub fn bad_password(why: &PasswordError) -> String {
+pub fn bad_password(why: &Refused) -> String {
     format!("The password {why}.")
 }
 

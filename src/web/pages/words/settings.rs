@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 
 use super::{DONE, Look, NOTE, Question, count, exact, last_use};
-use crate::domain::intake::RelatedRuleError;
-use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
+use crate::domain::{DistributionId, PublisherHost, Publishing, Refused, Settings, Spending};
 use crate::store::{HookSecretView, KeyPairView, PublishApi, RefusedCall, TokenView};
 
 /// The name of the section about paths and cost.
@@ -238,7 +237,7 @@ pub const SECRET_ACCESS_KEY: &str = "Secret access key";
 
 pub const SIGNING_SECRET: &str = "Signing secret";
 
-pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
+pub fn faulty_line(line: &str, why: &Refused) -> String {
     format!("{line}: {why}")
 }
 
