@@ -28,24 +28,6 @@ mod tests {
     use crate::domain::table::rows;
 
     #[test]
-    fn it_is_the_policy_of_the_documentation() {
-        let id: DistributionId = "E2QWRUHEXAMPLE".parse().unwrap();
-        let policy = policy_document(&id, Partition::Aws);
-        assert_eq!(
-            policy,
-            r#"{
-  "Version": "2012-10-17",
-  "Statement": [{
-    "Effect": "Allow",
-    "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
-    "Resource": "arn:aws:cloudfront::*:distribution/E2QWRUHEXAMPLE"
-  }]
-}"#
-        );
-        serde_json::from_str::<serde_json::Value>(&policy).unwrap();
-    }
-
-    #[test]
     fn names_follow_the_partition_and_the_kind_of_distribution() {
         for [partition, id, actions, resource] in rows(
             "aws-cn | E2QWRUHEXAMPLE | Invalidation | distribution/E2QWRUHEXAMPLE
