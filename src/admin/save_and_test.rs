@@ -57,12 +57,6 @@ impl Tester {
             tracing::warn!(site, %error, "the public address is not known");
             None
         });
-        let so_far = |mut report: TestReport| {
-            if address.is_none() {
-                report.without_public_address();
-            }
-            report
-        };
         let (id, distribution) = (self.clock.id(), &settings.distribution_id);
         let called = |operation: Operation, outcome, request_id: Option<&str>| {
             self.metrics.cloudfront_request(operation, outcome);
@@ -77,8 +71,11 @@ impl Tester {
             );
         };
         let batch = test_batch(CallerReference::of(id));
-        let reference = batch.caller_reference.clone();
-        progress(&so_far(TestReport::begun(reference.clone())));
+        let mut report = TestReport::begun(batch.caller_reference.clone());
+        if address.is_none() {
+            report.without_public_address();
+        }
+        progress(&report);
         let created = self
             .cloudfront
             .create_invalidation(settings, &batch, None)
@@ -88,7 +85,7 @@ impl Tester {
             created.into_str(),
             created.request_id(),
         );
-        let mut report = so_far(TestReport::after_create(reference, &created, settings));
+        report.after_create(&created, settings);
         if let CreateOutcome::Accepted { id, .. } = &created {
             progress(&report);
             let got = self

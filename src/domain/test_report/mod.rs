@@ -92,48 +92,48 @@ const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
 impl TestReport {
     /// The report before the first call: the form is well-formed, and the rest is still to come.
     pub fn begun(reference: CallerReference) -> Self {
-        Self::new(reference, StepOutcome::Waiting, TO_COME)
+        let to_come =
+            |at: usize| StepReport::new(Step::VARIANTS[at], StepOutcome::Waiting, TO_COME);
+        let mut report = Self {
+            steps: array::from_fn(to_come),
+            invalidation: None,
+            caller_reference: reference,
+        };
+        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
+        report
     }
 
-    /// The report after the first call, which creates the test's invalidation.
-    pub fn after_create(
-        reference: CallerReference,
-        outcome: &CreateOutcome,
-        settings: &Settings,
-    ) -> Self {
-        let mut report = Self::new(reference, StepOutcome::Skipped, NOT_ASKED);
-        if let Some(error) = outcome.error()
-            && error.is_about_credentials()
-        {
-            report.fail(Step::Credentials, error, settings);
-            return report;
-        }
-        report.credentials(outcome);
+    /// There is nothing to fetch for the last step.
+    pub fn without_public_address(&mut self) {
+        self.set(Step::Edge, StepOutcome::Skipped, NO_ADDRESS);
+    }
+
+    /// Notes what the first call said, which creates the test's invalidation.
+    pub fn after_create(&mut self, outcome: &CreateOutcome, settings: &Settings) {
+        self.credentials(outcome);
         match outcome {
             CreateOutcome::Accepted { id, completed, .. } => {
-                report.set(
+                self.set(
                     Step::CreateInvalidation,
                     StepOutcome::Passed,
                     format!("CloudFront accepted the invalidation {id} of {TEST_PATH}."),
                 );
-                report.set(Step::GetInvalidation, StepOutcome::Waiting, TO_COME);
-                report.set(Step::Completed, StepOutcome::Waiting, WORKING);
-                if *completed {
-                    report.set(Step::Completed, StepOutcome::Passed, COMPLETED);
-                }
-                report.set(Step::Edge, StepOutcome::Waiting, TO_COME);
-                report.invalidation = Some(id.clone());
+                let (outcome, cause) = match completed {
+                    true => (StepOutcome::Passed, COMPLETED),
+                    false => (StepOutcome::Waiting, WORKING),
+                };
+                self.set(Step::Completed, outcome, cause);
+                self.invalidation = Some(id.clone());
             }
             CreateOutcome::AlreadyUsed(error) => {
                 let Advice { cause, fix } = settings.advise(error, Operation::CreateInvalidation);
-                report.set(Step::CreateInvalidation, StepOutcome::Passed, cause);
+                self.set(Step::CreateInvalidation, StepOutcome::Passed, cause);
                 let unasked =
                     "The ID of the invalidation is not known, so there is nothing to ask for.";
-                report.set(Step::GetInvalidation, StepOutcome::Skipped, unasked);
-                report.set(Step::Completed, StepOutcome::Skipped, unasked);
-                report.set(Step::Edge, StepOutcome::Waiting, TO_COME);
-                report.step_mut(Step::GetInvalidation).fix = Some(fix);
-                report.step_mut(Step::CreateInvalidation).error = Some(error.clone());
+                self.set(Step::GetInvalidation, StepOutcome::Skipped, unasked);
+                self.set(Step::Completed, StepOutcome::Skipped, unasked);
+                self.step_mut(Step::GetInvalidation).fix = Some(fix);
+                self.step_mut(Step::CreateInvalidation).error = Some(error.clone());
             }
             CreateOutcome::QuotaFull(error)
             | CreateOutcome::Throttled(error)
@@ -142,10 +142,16 @@ impl TestReport {
             | CreateOutcome::BatchTooLarge(error)
             | CreateOutcome::NotSent(error)
             | CreateOutcome::Unknown(error) => {
-                report.fail(Step::CreateInvalidation, error, settings);
+                for step in &Step::VARIANTS[Step::CreateInvalidation as usize..] {
+                    self.set(*step, StepOutcome::Skipped, NOT_ASKED);
+                }
+                let step = match error.is_about_credentials() {
+                    true => Step::Credentials,
+                    false => Step::CreateInvalidation,
+                };
+                self.fail(step, error, settings);
             }
         }
-        report
     }
 
     /// Notes what the second call said.
@@ -164,13 +170,6 @@ impl TestReport {
         );
         if matches!(outcome, GetOutcome::Completed { .. }) {
             self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
-        }
-    }
-
-    /// There is nothing to fetch for the last step.
-    pub fn without_public_address(&mut self) {
-        if self.step(Step::Edge).outcome == StepOutcome::Waiting {
-            self.set(Step::Edge, StepOutcome::Skipped, NO_ADDRESS);
         }
     }
 
@@ -216,17 +215,6 @@ impl TestReport {
     /// Whether AWS accepted the signature.
     pub fn proves_key(&self) -> bool {
         self.step(Step::Credentials).outcome == StepOutcome::Passed
-    }
-
-    /// The form is well-formed, and all other steps have this outcome.
-    fn new(reference: CallerReference, outcome: StepOutcome, cause: &str) -> Self {
-        let mut report = Self {
-            steps: array::from_fn(|at| StepReport::new(Step::VARIANTS[at], outcome, cause)),
-            invalidation: None,
-            caller_reference: reference,
-        };
-        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
-        report
     }
 
     fn credentials(&mut self, outcome: &CreateOutcome) {

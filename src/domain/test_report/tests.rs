@@ -19,8 +19,9 @@ fn settings() -> Settings {
 }
 
 fn created(outcome: &CreateOutcome) -> TestReport {
-    let reference = "test-1".parse().unwrap();
-    TestReport::after_create(reference, outcome, &settings())
+    let mut report = TestReport::begun("test-1".parse().unwrap());
+    report.after_create(outcome, &settings());
+    report
 }
 
 fn accepted() -> TestReport {
