@@ -11,17 +11,14 @@ async fn request(settings: &Settings) -> String {
 #[tokio::test]
 async fn items_go_out_as_they_are() {
     let request = request(&settings()).await;
-    assert!(
-        request.starts_with("POST /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation "),
-        "{request}"
-    );
-    assert!(request.contains("<Quantity>3</Quantity>"), "{request}");
-    let items = "<Path>/a?b=1&amp;c=2</Path><Path>/caf%C3%A9/*</Path><Path>#article:42</Path>";
-    assert!(request.contains(items), "{request}");
-    assert!(
-        request.contains("<CallerReference>reference-1</CallerReference>"),
-        "{request}"
-    );
+    for part in [
+        "POST /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation ",
+        "<Quantity>3</Quantity>",
+        "<Path>/a?b=1&amp;c=2</Path><Path>/caf%C3%A9/*</Path><Path>#article:42</Path>",
+        "<CallerReference>reference-1</CallerReference>",
+    ] {
+        assert!(request.contains(part), "{request}");
+    }
 }
 
 /// One client calls for all sites.

@@ -42,21 +42,6 @@ fn what_pasting_adds_is_taken_away() {
 }
 
 #[test]
-fn a_domain_name_gets_a_hint_where_the_id_is() {
-    for typed in [
-        "d111111abcdef8.cloudfront.net",
-        "https://d111111abcdef8.cloudfront.net/",
-        "D111111ABCDEF8.CloudFront.net.",
-    ] {
-        let words = words(typed);
-        assert_says(
-            &words,
-            "domain name, not its ID … “Domain name” is d111111abcdef8.cloudfront.net",
-        );
-    }
-}
-
-#[test]
 fn slips_are_named() {
     for [typed, expected] in rows(
         " | Enter the distribution ID
@@ -72,6 +57,9 @@ fn slips_are_named() {
          arn:aws:iam::123456789012:role/deploy | not a distribution's
          arn:aws-us-gov:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE | not in this ARN's part of AWS
          https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions | names no distribution
+         d111111abcdef8.cloudfront.net | domain name, not its ID … “Domain name” is d111111abcdef8.cloudfront.net
+         https://d111111abcdef8.cloudfront.net/ | “Domain name” is d111111abcdef8.cloudfront.net
+         D111111ABCDEF8.CloudFront.net. | “Domain name” is d111111abcdef8.cloudfront.net
          www.example.com | address of a website
          https://www.example.com/blog/ | address of a website
          http://example.com:8080 | address of a website

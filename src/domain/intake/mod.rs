@@ -231,13 +231,11 @@ impl Canonical {
 
     fn add_path(&mut self, given: &str, Reading { path, widened }: Reading, rules: &Publishing) {
         let items = with_variants(path, rules);
-        if widened {
+        let origin = if widened {
             self.widened.push(Widened {
                 from: given.to_owned(),
                 to: items[0].clone(),
             });
-        }
-        let origin = if widened {
             Origin::Widened
         } else {
             Origin::Asked
