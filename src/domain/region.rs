@@ -28,6 +28,15 @@ impl Partition {
         }
     }
 
+    /// Where it is, within a sentence.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS's commercial regions",
+            Self::AwsCn => "AWS China",
+            Self::AwsEusc => "the AWS European Sovereign Cloud",
+        }
+    }
+
     /// The one region for which CloudFront accepts signatures in this partition, by its endpoint
     /// rules.
     pub const fn signing_region(self) -> &'static str {

@@ -262,15 +262,12 @@ fn signer(settings: &Settings) -> String {
 }
 
 fn unknown_key(settings: &Settings) -> Advice {
-    let part = match settings.region.partition {
-        Partition::Aws => {
-            "AWS's commercial regions; keys of AWS China or the European Sovereign Cloud are others"
-        }
-        Partition::AwsCn => "AWS China; keys of AWS's other regions are not valid there",
-        Partition::AwsEusc => {
-            "the AWS European Sovereign Cloud; keys of AWS's other regions are not valid there"
-        }
+    let partition = settings.region.partition;
+    let others = match partition {
+        Partition::Aws => "keys of AWS China or the European Sovereign Cloud are others",
+        Partition::AwsCn | Partition::AwsEusc => "keys of AWS's other regions are not valid there",
     };
+    let part = format!("{}; {others}", partition.place());
     match settings.credentials.access_key_id() {
         Some(id) => advice(
             format!(

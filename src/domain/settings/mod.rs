@@ -204,20 +204,13 @@ fn kept_secret(id: &AccessKeyId, stored: &[&Settings]) -> Result<SecretAccessKey
 }
 
 fn other_partition(distribution: Partition, region: Region) -> String {
-    let place = |partition| match partition {
-        Partition::Aws => "AWS's commercial regions",
-        Partition::AwsCn => "AWS China",
-        Partition::AwsEusc => "the AWS European Sovereign Cloud",
-    };
+    let place = region.partition.place();
     format!(
-        "The distribution is in {} (arn:{}:…), but {} ({}) is in {}. Choose {}, or enter a distribution of {}.",
-        place(distribution),
+        "The distribution is in {} (arn:{}:…), but {} ({region}) is in {place}. Choose {}, or enter a distribution of {place}.",
+        distribution.place(),
         distribution.into_str(),
         region.name,
-        region.code,
-        place(region.partition),
         distribution.signing_region(),
-        place(region.partition),
     )
 }
 
