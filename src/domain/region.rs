@@ -63,7 +63,8 @@ impl Partition {
 
     /// The regions of this partition, in the order a list should show them.
     pub fn regions(self) -> impl Iterator<Item = Region> {
-        Region::all().filter(move |region| region.partition == self)
+        let all = REGIONS.iter().copied();
+        all.filter(move |region| region.partition == self)
     }
 }
 
@@ -84,11 +85,6 @@ impl Region {
     /// `us-east-1`, the region that CloudFront itself signs for and the one to choose without a
     /// reason for another.
     pub const RECOMMENDED: Self = REGIONS[0];
-
-    /// Every region, the recommended one first, then by partition and name.
-    pub fn all() -> impl Iterator<Item = Self> {
-        REGIONS.iter().copied()
-    }
 }
 
 impl fmt::Display for Region {
@@ -107,8 +103,8 @@ impl FromStr for Region {
                 "Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.",
             ));
         }
-        if let Some(region) = Self::all().find(|region| region.code == code) {
-            return Ok(region);
+        if let Some(region) = REGIONS.iter().find(|region| region.code == code) {
+            return Ok(*region);
         }
         if code.starts_with("us-gov-") || code == "aws-us-gov-global" {
             return Err(Refused::new(
@@ -116,7 +112,7 @@ impl FromStr for Region {
             ));
         }
         let zone_of = code.strip_suffix(|c: char| c.is_ascii_lowercase());
-        Err(match Self::all().find(|region| Some(region.code) == zone_of) {
+        Err(match REGIONS.iter().find(|region| Some(region.code) == zone_of) {
             Some(region) => Refused::new(format!(
                 "This is an Availability Zone. Its region is {region}."
             )),
@@ -136,7 +132,7 @@ const fn region(partition: Partition, code: &'static str, name: &'static str) ->
 }
 
 /// As AWS's SDKs list them in November 2026, except those of partitions without CloudFront
-/// (GovCloud, ISO).
+/// (GovCloud, ISO): the recommended one first, then by partition and name.
 static REGIONS: [Region; 39] = {
     use Partition::{Aws, AwsCn, AwsEusc};
     [
@@ -193,15 +189,15 @@ mod tests {
 
     #[test]
     fn every_code_leads_back_to_its_region() {
-        for region in Region::all() {
-            assert_eq!(region.code.parse::<Region>().unwrap(), region);
+        for region in &REGIONS {
+            assert_eq!(region.code.parse::<Region>().unwrap(), *region);
         }
         let total: usize = Partition::VARIANTS
             .iter()
             .map(|p| p.regions().count())
             .sum();
         assert_eq!(total, REGIONS.len());
-        let codes: std::collections::HashSet<_> = Region::all().map(|region| region.code).collect();
+        let codes: std::collections::HashSet<_> = REGIONS.iter().map(|region| region.code).collect();
         assert_eq!(codes.len(), REGIONS.len());
     }
 
