@@ -19,7 +19,7 @@ enum Vector {
     Case(Box<Case>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Case {
     paths: Vec<String>,
@@ -28,27 +28,11 @@ struct Case {
     publisher_hosts: Vec<String>,
     related: Vec<String>,
     directory_variants: bool,
-    partition: String,
+    /// None: `aws`.
+    partition: Option<String>,
     items: Vec<String>,
     widened: BTreeMap<String, String>,
     errors: BTreeMap<String, String>,
-}
-
-impl Default for Case {
-    fn default() -> Self {
-        Self {
-            paths: vec![],
-            tags: vec![],
-            everything: false,
-            publisher_hosts: vec![],
-            related: vec![],
-            directory_variants: false,
-            partition: "aws".to_owned(),
-            items: vec![],
-            widened: BTreeMap::new(),
-            errors: BTreeMap::new(),
-        }
-    }
 }
 
 #[test]
@@ -83,7 +67,8 @@ fn check(rule: &str, case: &Case) {
         directory_variants: case.directory_variants,
         ..Publishing::default()
     };
-    match canonicalize(&request, &rules, case.partition.parse().unwrap()) {
+    let partition = case.partition.as_deref().unwrap_or("aws");
+    match canonicalize(&request, &rules, partition.parse().unwrap()) {
         Ok(canonical) => {
             assert!(
                 case.errors.is_empty(),
