@@ -14,11 +14,11 @@ impl TraceParent {
     ///
     /// Of a version that is not known yet, only the beginning is read, which all versions share.
     pub fn parse(header: &str) -> Option<Self> {
-        let known = header.get(..55)?;
-        let rest = &header[55..];
-        let mut fields = known.split('-');
-        let (version, trace) = (fields.next()?, fields.next()?);
-        let (parent, flags) = (fields.next()?, fields.next()?);
+        let (known, rest) = header.split_at_checked(55)?;
+        let fields: Vec<&str> = known.split('-').collect();
+        let [version, trace, parent, flags] = fields[..] else {
+            return None;
+        };
         if version.len() != 2 || !is_hex(version) || version == "ff" {
             return None;
         }
@@ -28,7 +28,7 @@ impl TraceParent {
         let is_id = |id: &str, length| {
             id.len() == length && is_hex(id) && id.bytes().any(|digit| digit != b'0')
         };
-        if fields.next().is_some() || !is_id(trace, 32) || !is_id(parent, 16) {
+        if !is_id(trace, 32) || !is_id(parent, 16) {
             return None;
         }
         let flags = u8::from_str_radix(flags, 16)
