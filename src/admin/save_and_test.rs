@@ -42,9 +42,9 @@ pub(crate) struct SavedTest {
 }
 
 impl Tester {
-    /// Invalidates `/skycms-cdn-test`, asks how far that is, and looks at the site's home page where
-    /// readers get it. The dispatcher follows the test's invalidation to its end. `progress` is told
-    /// how far the test is before each step.
+    /// Invalidates `/skycms-cdn-test`, asks how far that is, and looks at the site's home page
+    /// where readers get it. The dispatcher follows the test's invalidation to its end. `progress`
+    /// is told how far the test is before each step.
     pub(crate) async fn test(
         &self,
         (site_id, site): (SiteId, &str),

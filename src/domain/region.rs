@@ -185,6 +185,8 @@ static REGIONS: [Region; 39] = {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -197,7 +199,7 @@ mod tests {
             .map(|p| p.regions().count())
             .sum();
         assert_eq!(total, REGIONS.len());
-        let codes: std::collections::HashSet<_> = REGIONS.iter().map(|region| region.code).collect();
+        let codes: HashSet<_> = REGIONS.iter().map(|region| region.code).collect();
         assert_eq!(codes.len(), REGIONS.len());
     }
 
