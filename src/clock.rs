@@ -8,10 +8,11 @@
     reason = "this is the room that reads the clock"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 use uuid::{ContextV7, Timestamp, Uuid};
 use zeroize::Zeroizing;
@@ -32,7 +33,7 @@ impl Clock {
     pub fn manual(start: OffsetDateTime) -> (Self, ManualClock) {
         let hand = Arc::new(Mutex::new(start));
         let read = Arc::clone(&hand);
-        let clock = Self::from_source(move || *read.lock().unwrap_or_else(PoisonError::into_inner));
+        let clock = Self::from_source(move || *read.lock());
         (clock, ManualClock { hand })
     }
 
@@ -52,7 +53,7 @@ impl Clock {
     /// A fresh version 7 identifier. Those of one process sort in the order they were made in.
     pub fn id(&self) -> Uuid {
         let now = self.now();
-        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = self.order.lock();
         Uuid::new_v7(Timestamp::from_unix(
             &*order,
             u64::try_from(now.unix_timestamp()).unwrap_or_default(),
@@ -88,6 +89,6 @@ pub struct ManualClock {
 
 impl ManualClock {
     pub fn advance(&self, by: Duration) {
-        *self.hand.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        *self.hand.lock() += by;
     }
 }

@@ -2,9 +2,10 @@
 //! that SkyCMS opens to administrators alone and one that it opens to editors too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cookie::Cookie;
+use parking_lot::Mutex;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
@@ -206,7 +207,7 @@ impl SkyCms {
     }
 
     fn known(&self, session: TokenHash) -> Known {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.len() >= MOST && !known.contains_key(&session) {
             let now = self.clock.now();
             // One that is locked is being asked about.
@@ -351,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn made_up_sessions_are_forgotten() {
         let skycms = skycms();
-        let counted = || skycms.known.lock().expect("not poisoned").len();
+        let counted = || skycms.known.lock().len();
         let asked = skycms.known(hash("somebody"));
         let _asking = asked.lock().await;
         for session in 0..MOST + 10 {

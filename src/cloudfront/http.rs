@@ -1,11 +1,9 @@
 //! The HTTP client of all calls to AWS, credentials included. It bounds what it reads of an answer:
 //! whatever answers in AWS's place decides how long that is.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_smithy_http_client::{
     Connector,
@@ -21,6 +19,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
+use parking_lot::Mutex;
 
 /// The most that is read of an answer, in bytes. CloudFront's repeats the items of the call, of
 /// which there may be 1 MiB, each between tags and with five bytes for each `&`.
@@ -40,7 +39,7 @@ impl HttpClient for BoundedClient {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
-        let mut connectors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connectors = self.0.lock();
         let connector = connectors
             .entry(timeouts)
             .or_insert_with(|| bounded(settings, components));

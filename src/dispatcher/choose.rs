@@ -1,8 +1,9 @@
 //! Choosing what a site sends next, and claiming it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
@@ -54,12 +55,11 @@ pub(super) struct Calls(Arc<Mutex<HashMap<SiteId, usize>>>);
 
 impl Calls {
     fn of(&self, site: SiteId) -> usize {
-        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.get(&site).copied().unwrap_or_default()
+        self.0.lock().get(&site).copied().unwrap_or_default()
     }
 
     fn claimed(&self, site: SiteId) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.lock();
         let calls = calls.entry(site).or_default();
         *calls = calls.wrapping_add(1);
     }

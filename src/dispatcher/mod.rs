@@ -9,9 +9,10 @@ mod send;
 mod wake;
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -209,10 +210,7 @@ impl Dispatcher {
     /// A clock that was set back must not put off what was due by the old one.
     async fn heal_clock(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let is_due = {
-            let watch = self.clock_watch.lock();
-            watch.unwrap_or_else(PoisonError::into_inner).is_due(now)
-        };
+        let is_due = self.clock_watch.lock().is_due(now);
         if is_due {
             self.store.heal_clock(now).await?;
         }

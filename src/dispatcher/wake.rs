@@ -2,8 +2,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -58,7 +59,7 @@ pub(super) struct SiteTurn {
 impl Wake {
     /// Anything may have changed.
     pub fn wake(&self) {
-        self.state().news.anything = true;
+        self.0.state.lock().news.anything = true;
         self.0.notify.notify_one();
         self.0.changed.notify_waiters();
     }
@@ -66,14 +67,14 @@ impl Wake {
     /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site
     /// that is being served.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
-        if self.state().publish(sites) {
+        if self.0.state.lock().publish(sites) {
             self.0.notify.notify_one();
         }
     }
 
     /// Begins a site's turn. If it has begun already, the site is looked at again after it.
     pub(super) fn turn(&self, site: SiteId) -> Option<SiteTurn> {
-        match self.state().served.entry(site) {
+        match self.0.state.lock().served.entry(site) {
             Entry::Occupied(mut published) => {
                 published.insert(true);
                 None
@@ -90,7 +91,7 @@ impl Wake {
 
     /// The sites whose turn it is.
     pub(super) fn served(&self) -> Vec<SiteId> {
-        self.state().served.keys().copied().collect()
+        self.0.state.lock().served.keys().copied().collect()
     }
 
     /// Completes when there is news: at once, if some has come since the last wait ended.
@@ -105,14 +106,10 @@ impl Wake {
 
     /// Takes the news that has come since, except about sites that are being served by now.
     pub(super) fn take(&self) -> News {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let mut news = std::mem::take(&mut state.news);
         news.published.retain(|site| !state.put_off(*site));
         news
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,7 +138,7 @@ impl State {
 
 impl Drop for SiteTurn {
     fn drop(&mut self) {
-        let mut state = self.wake.state();
+        let mut state = self.wake.0.state.lock();
         let has_published = state.served.remove(&self.site) == Some(true);
         let is_news = has_published && state.publish([self.site]);
         drop(state);

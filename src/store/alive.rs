@@ -3,9 +3,10 @@
 //! hour to notice; and through a proxy a connection may outlive the failover that made its server a
 //! standby.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
@@ -66,7 +67,7 @@ impl Alive {
         let Patience {
             fresh, last_answer, ..
         } = self.patience;
-        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *self.known.lock();
         known.is_some_and(|at| at.elapsed() < fresh) || self.answers(connection, last_answer).await
     }
 
@@ -79,8 +80,7 @@ impl Alive {
         let answered = tokio::time::timeout(limit, ask.fetch_one(connection)).await;
         let answers = matches!(answered, Ok(Ok(_)));
         if answers {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some(Instant::now());
+            *self.known.lock() = Some(Instant::now());
         }
         answers
     }

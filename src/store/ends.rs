@@ -1,9 +1,10 @@
 //! Answers that are held until a publish has ended. However many there are, a single query at a
 //! time asks the database about all of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
@@ -36,7 +37,7 @@ impl Ends {
     /// it had ended before.
     pub fn of(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
         let (sender, ended) = oneshot::channel();
-        self.waiters().push(Waiter {
+        self.0.waiters.lock().push(Waiter {
             site,
             publish,
             ended: sender,
@@ -72,7 +73,7 @@ impl Ends {
         )
         .fetch_all(&store.pool)
         .await?;
-        let mut waiters = self.waiters();
+        let mut waiters = self.0.waiters.lock();
         let (done, waiting): (Vec<_>, Vec<_>) = waiters
             .drain(..)
             .partition(|waiter| ended.contains(&waiter.publish));
@@ -86,15 +87,8 @@ impl Ends {
 
     /// The publishes that somebody still waits for. Drops the waiters that have given up.
     fn awaited(&self) -> Vec<(i32, Uuid)> {
-        let mut waiters = self.waiters();
+        let mut waiters = self.0.waiters.lock();
         waiters.retain(|waiter| !waiter.ended.is_closed());
         waiters.iter().map(|w| (w.site.0, w.publish)).collect()
-    }
-
-    fn waiters(&self) -> MutexGuard<'_, Vec<Waiter>> {
-        self.0
-            .waiters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

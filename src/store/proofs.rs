@@ -2,8 +2,9 @@
 //! down off the hot path, at most once a minute; and all of them are revoked in one way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -43,7 +44,7 @@ impl LastUsed {
     /// Notes that `proof` was used, without waiting for it to be written.
     pub fn note(&self, proof: Proof, now: OffsetDateTime) {
         {
-            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut noted = self.noted.lock();
             if noted
                 .get(&proof)
                 .is_some_and(|last| (now - *last).abs() < NOTED_EVERY)

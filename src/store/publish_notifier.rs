@@ -6,9 +6,10 @@
 //! waiting for its next look at everything.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ struct Inner {
 
 impl PublishNotifier {
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
-        self.sites().extend(sites);
+        self.0.sites.lock().extend(sites);
         self.0.notify.notify_one();
     }
 
@@ -37,7 +38,7 @@ impl PublishNotifier {
     pub async fn run(self, store: Store, replica: Uuid, pages: LiveChanges) {
         loop {
             self.0.notify.notified().await;
-            let sites = std::mem::take(&mut *self.sites());
+            let sites = std::mem::take(&mut *self.0.sites.lock());
             for site in &sites {
                 pages.announce(Changes::Work(*site));
             }
@@ -47,9 +48,5 @@ impl PublishNotifier {
             }
             tokio::time::sleep(MOMENT).await;
         }
-    }
-
-    fn sites(&self) -> std::sync::MutexGuard<'_, BTreeSet<SiteId>> {
-        self.0.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

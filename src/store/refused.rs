@@ -4,9 +4,10 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
@@ -89,7 +90,7 @@ impl RefusedCalls {
 
     /// Notes a call, without waiting for it to be written.
     pub fn note(&self, call: RefusedCall) {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         waiting.add(call);
         if !std::mem::replace(&mut waiting.is_writing, true) {
             self.tasks.spawn(self.clone().write());
@@ -99,7 +100,7 @@ impl RefusedCalls {
     async fn write(self) {
         loop {
             let calls: Vec<RefusedCall> = {
-                let mut waiting = self.waiting();
+                let mut waiting = self.waiting.lock();
                 let calls = waiting.calls.drain(..).collect::<Vec<_>>();
                 waiting.is_writing = !calls.is_empty();
                 calls
@@ -113,10 +114,6 @@ impl RefusedCalls {
             }
             tokio::time::sleep(WRITE_EVERY).await;
         }
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
@@ -144,13 +145,12 @@ impl<T> Default for Recent<T> {
 
 impl<T: Clone> Recent<T> {
     pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<T> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.0.lock();
         let (at, read) = recent.get(&site)?;
         ((now - *at).abs() < FRESH).then(|| read.clone())
     }
 
     pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, read: T) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(site, (now, read));
+        self.0.lock().insert(site, (now, read));
     }
 }

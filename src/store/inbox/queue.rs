@@ -2,7 +2,8 @@
 //! for another's megabytes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::{Entry, InboxError};
 use crate::domain::{Load, Publisher};
@@ -65,7 +66,7 @@ impl Queue {
     pub(super) fn add(&self, entry: Entry) -> Result<(), InboxError> {
         let (site, publisher) = (entry.publish.site, entry.publish.publisher.clone());
         let weight = entry.weight();
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         let Waiting { sites, turns, load } = &mut *waiting;
         if load.has_reached(Load::MOST) {
             return Err(InboxError::Full);
@@ -92,7 +93,7 @@ impl Queue {
 
     /// Takes as much as is written at once, from the sites in turn.
     pub(super) fn take(&self) -> Vec<Entry> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.0.lock();
         let Waiting { sites, turns, load } = &mut *waiting;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH && bytes < BATCH_BYTES {

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::{Proof, SiteId};
@@ -127,7 +128,7 @@ impl<K: Eq + Hash> Lines<K> {
 
     /// The line of a key, which exists as long as anybody has a place in it or waits.
     fn line(&self, key: K) -> Arc<Semaphore> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock();
         if let Some(line) = lines.get(&key).and_then(Weak::upgrade) {
             return line;
         }

@@ -7,11 +7,12 @@ mod received;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::pool::{NoRoom, Owner};
 use self::pool::{Pool, SMALL};
@@ -29,7 +30,7 @@ pub(crate) struct Share {
 
 impl Bodies {
     fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn share(&self, owner: Owner) -> Share {

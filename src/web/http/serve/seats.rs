@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Seats {
             cut: CancellationToken::new(),
         });
         seat.wait_for_client();
-        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.0.taken.lock();
         taken.insert(number, Arc::clone(&seat));
         seat
     }
@@ -56,7 +56,7 @@ impl Seats {
     /// Of the clients that have kept their connection waiting, the one with the most connections
     /// loses its slowest.
     pub(super) fn make_room(&self) {
-        let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.0.taken.lock();
         let mut of_address = HashMap::<IpAddr, usize>::new();
         for seat in taken.values() {
             *of_address.entry(seat.address).or_default() += 1;
@@ -64,7 +64,7 @@ impl Seats {
         let slowest = taken
             .values()
             .filter(|seat| !seat.cut.is_cancelled())
-            .filter_map(|seat| Some((seat, (*seat.waits_since())?)))
+            .filter_map(|seat| Some((seat, (*seat.waits_since.lock())?)))
             .filter(|(_, since)| since.elapsed() >= CLIENT_TIMEOUT)
             .max_by_key(|(seat, since)| {
                 let others = of_address.get(&seat.address).copied();
@@ -79,7 +79,7 @@ impl Seats {
 impl Seat {
     /// It is the service's turn.
     fn wait_for_service(&self) {
-        *self.waits_since() = None;
+        *self.waits_since.lock() = None;
     }
 
     /// It is the client's turn.
@@ -88,18 +88,11 @@ impl Seat {
         reason = "how long a client is silent is no time of day: setting a clock must not cut it"
     )]
     fn wait_for_client(&self) {
-        *self.waits_since() = Some(Instant::now());
-    }
-
-    fn waits_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        let since = self.waits_since.lock();
-        since.unwrap_or_else(PoisonError::into_inner)
+        *self.waits_since.lock() = Some(Instant::now());
     }
 
     pub(super) fn leave(&self) {
-        let taken = &self.seats.0.taken;
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.remove(&self.number);
+        self.seats.0.taken.lock().remove(&self.number);
     }
 
     /// The request's body: when all of it has come, it is the service's turn. Until then it is the
