@@ -139,17 +139,6 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    fn key(byte: u8) -> SecretBox<[u8; 32]> {
-        SecretBox::new(Box::new([byte; 32]))
-    }
-
-    fn sealer_and_sealed() -> (Sealer, Vec<u8>) {
-        let sealer = Sealer::new(&[key(1)]).expect("a key");
-        let secret = SecretString::from("hush");
-        let sealed = sealer.seal("site 1", &secret).expect("sealed");
-        (sealer, sealed)
-    }
-
     /// Another place would make what is stored unreadable.
     #[test]
     fn places_stay_as_they_are() {
@@ -173,20 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn opens_only_in_its_place_and_with_its_key() {
-        let (sealer, sealed) = sealer_and_sealed();
-        let opened = sealer.open("site 1", &sealed).expect("opened");
-        assert_eq!(opened.expose_secret(), "hush");
-        assert!(sealer.open("site 2", &sealed).is_err());
-        let other = Sealer::new(&[key(2)]).expect("a key");
-        assert!(other.open("site 1", &sealed).is_err());
-        let rotated = Sealer::new(&[key(2), key(1)]).expect("keys");
-        assert!(rotated.open("site 1", &sealed).is_ok());
-    }
-
-    #[test]
     fn every_changed_byte_is_noticed() {
-        let (sealer, sealed) = sealer_and_sealed();
+        let sealer = Sealer::new(&[SecretBox::new(Box::new([1; 32]))]).expect("a key");
+        let sealed = sealer.seal("site 1", &"hush".into()).expect("sealed");
+        assert!(sealer.open("site 1", &sealed).is_ok());
         for index in 0..sealed.len() {
             let mut tampered = sealed.clone();
             tampered[index] ^= 1;
