@@ -96,6 +96,8 @@ struct Row {
     region: String,
     saved_at: OffsetDateTime,
     tested_at: Option<OffsetDateTime>,
+    /// When AWS last accepted a signature with its credentials.
+    proven_at: Option<OffsetDateTime>,
     test_report: Option<serde_json::Value>,
     test_status: Option<InvalidationStatus>,
 }
@@ -203,10 +205,13 @@ impl Store {
         Ok(Credentials::AccessKey { id, secret })
     }
 
+    fn row_credentials(&self, site: SiteId, row: &Row) -> Result<Credentials> {
+        let id = row.access_key_id.as_deref().map(known).transpose()?;
+        self.credentials(site, row.slot, id, row.secret_access_key.as_deref())
+    }
+
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings> {
-        let key = row.access_key_id.as_deref().map(known).transpose()?;
-        let sealed = row.secret_access_key.as_deref();
-        let credentials = self.credentials(site, row.slot, key, sealed)?;
+        let credentials = self.row_credentials(site, &row)?;
         // A version that knows other steps may have written it, and only a page depends on it.
         let report = row.test_report.map(serde_json::from_value::<TestReport>);
         let mut report = report.and_then(std::result::Result::ok);
@@ -238,7 +243,7 @@ async fn rows(database: impl PgExecutor<'_>, site: SiteId) -> Result<Vec<Row>> {
     Ok(sqlx::query_as!(
         Row,
         r#"SELECT c.slot as "slot: Slot", c.distribution_id, c.access_key_id, c.secret_access_key, c.region,
-                  c.saved_at, c.tested_at, c.test_report,
+                  c.saved_at, c.tested_at, c.proven_at, c.test_report,
                   i.status as "test_status?: InvalidationStatus"
            FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
            WHERE c.site_id = $1 ORDER BY c.slot = 'draft', c.slot = 'active'"#,

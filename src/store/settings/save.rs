@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{SettingsVersion, Slot, TestRun, known, rows};
+use super::{SettingsVersion, Slot, TestRun, rows};
 use crate::domain::notification::Event;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{Credentials, Settings, Step, StepOutcome};
@@ -170,17 +170,10 @@ impl Store {
         slot: Slot,
         settings: &Settings,
     ) -> Result<Option<OffsetDateTime>> {
-        let row = sqlx::query!(
-            "SELECT access_key_id, secret_access_key, proven_at FROM cdn_settings WHERE site_id = $1 AND slot = $2",
-            site.0,
-            slot.into_str(),
-        )
-        .fetch_optional(connection)
-        .await?;
+        let rows = rows(connection, site).await?;
+        let row = rows.into_iter().find(|row| row.slot == slot);
         Ok(row.and_then(|row| {
-            let key = row.access_key_id.as_deref().map(known).transpose();
-            let sealed = row.secret_access_key.as_deref();
-            let saved = key.and_then(|key| self.credentials(site, slot, key, sealed));
+            let saved = self.row_credentials(site, &row);
             row.proven_at
                 .filter(|_| saved.is_ok_and(|saved| saved == settings.credentials))
         }))
