@@ -45,7 +45,9 @@ impl FromStr for PublisherHost {
             .filter(|host| (1..=LONGEST).contains(&host.0.len()))
             .ok_or_else(|| {
                 let given = excerpt(given);
-                Refused::new(format!("{given} is not a host name: write it as in www.example.com"))
+                Refused::new(format!(
+                    "{given} is not a host name: write it as in www.example.com"
+                ))
             })
     }
 }

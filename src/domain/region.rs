@@ -112,14 +112,16 @@ impl FromStr for Region {
             ));
         }
         let zone_of = code.strip_suffix(|c: char| c.is_ascii_lowercase());
-        Err(match REGIONS.iter().find(|region| Some(region.code) == zone_of) {
-            Some(region) => Refused::new(format!(
-                "This is an Availability Zone. Its region is {region}."
-            )),
-            None => Refused::new(
-                "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended.",
-            ),
-        })
+        Err(
+            match REGIONS.iter().find(|region| Some(region.code) == zone_of) {
+                Some(region) => Refused::new(format!(
+                    "This is an Availability Zone. Its region is {region}."
+                )),
+                None => Refused::new(
+                    "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended.",
+                ),
+            },
+        )
     }
 }
 

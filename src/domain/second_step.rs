@@ -23,7 +23,8 @@ impl SecondStep {
 
     /// Reads one that [`SecondStep::secret`] wrote.
     pub fn parse(account: &str, secret: &SecretString) -> Result<Self, Refused> {
-        let secret = Secret::try_from_base32(secret.expose_secret().trim()).map_err(|_| refused())?;
+        let secret =
+            Secret::try_from_base32(secret.expose_secret().trim()).map_err(|_| refused())?;
         Self::of(account, secret)
     }
 

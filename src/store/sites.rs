@@ -200,7 +200,7 @@ impl Store {
             Site {
                 id: SiteId(row.id),
                 distribution_id: row.distribution_id,
-                partition: region.map_or(Partition::Aws, Region::partition),
+                partition: region.map_or(Partition::Aws, |region| region.partition),
                 publishing: Publishing {
                     public_address: address.and_then(|text| PublicAddress::parse(text, true).ok()),
                     origin_path: row.origin_path.parse().unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use skycms_cdn::domain::{AfterGet, MonthlyLimit, PastLimit, Policy, Spending};
-use skycms_cdn::store::Slot;
+use skycms_cdn::store::{PollRecorded, Slot};
 use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
@@ -550,7 +550,7 @@ async fn settings_that_move_while_an_end_makes_room_wait_for_it_and_hold_nothing
     });
     service.database.wait_for_locks(2).await;
     second.release().await;
-    assert!(recording.await.unwrap().unwrap());
+    assert_eq!(recording.await.unwrap().unwrap(), PollRecorded::MadeRoom);
     assert!(saving.await.unwrap().unwrap());
     let left = "SELECT count(*) FROM invalidation WHERE status <> 'Completed'";
     assert_eq!(service.database.count(left).await, 0);

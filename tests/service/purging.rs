@@ -7,7 +7,7 @@ use skycms_cdn::domain::{
     WaitReason, Waiting, Wanted,
 };
 use skycms_cdn::store::Wait;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::dispatch::all;
 use crate::support::{

@@ -43,7 +43,9 @@ impl FromStr for RelatedRule {
             None => (None, line.trim()),
         };
         if also.contains(ARROW) {
-            return Err(Refused::new("=> may appear once in a line: write a line for each rule"));
+            return Err(Refused::new(
+                "=> may appear once in a line: write a line for each rule",
+            ));
         }
         if also.is_empty() {
             return Err(Refused::new(

@@ -37,7 +37,9 @@ impl EndpointUrl {
             ));
         };
         if url.scheme() == "http" && !allow_http {
-            return Err(Refused::new("Begin with https://, so that nobody can listen in."));
+            return Err(Refused::new(
+                "Begin with https://, so that nobody can listen in.",
+            ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refused::new(

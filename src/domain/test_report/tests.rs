@@ -57,6 +57,8 @@ fn outcomes(report: &TestReport) -> String {
     outcomes.collect::<Vec<_>>().join(" ")
 }
 
+type Refusal = fn(AwsError) -> CreateOutcome;
+
 const IN_PROGRESS: GetOutcome = GetOutcome::InProgress { request_id: None };
 const COMPLETED: GetOutcome = GetOutcome::Completed { request_id: None };
 const ALL_PASSED: &str = "passed passed passed passed passed";
@@ -82,7 +84,7 @@ fn each_refusal_fails_the_step_that_it_is_about() {
     let rejected = "passed failed skipped skipped skipped";
     let refused = "passed passed failed skipped skipped";
     let unchecked = "passed skipped failed skipped skipped";
-    let table: [(fn(AwsError) -> O, &str, &str); 8] = [
+    let table: [(Refusal, &str, &str); 8] = [
         (
             O::SettingsRejected,
             "InvalidClientTokenId SignatureDoesNotMatch ExpiredToken NoCredentials",

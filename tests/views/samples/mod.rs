@@ -325,10 +325,7 @@ pub(crate) fn publish() -> PublishPage {
         },
         note: None,
         failed: vec![],
-        purged_by: HashMap::from([(
-            "/news/2026/11/harbour-bridge-opens".into(),
-            item("/news/*"),
-        )]),
+        purged_by: HashMap::from([("/news/2026/11/harbour-bridge-opens".into(), item("/news/*"))]),
         partition: Partition::Aws,
     }
 }

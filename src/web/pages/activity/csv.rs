@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::list::ListQuery;
 use crate::store::{PublishFilter, PublishSummary, SiteId};
-use crate::web::http::error::{Error, Result};
+use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::views::Filter;
 use crate::web::pages::visit::Visit;
