@@ -590,7 +590,7 @@ async fn what_may_have_been_accepted_is_not_split_for_a_rate() {
     let id = service.publish_paths(paths()).await;
     service.run().await;
     // An outage, and a rate that is full when it ends.
-    service.advance(time::Duration::minutes(15));
+    service.advance(Duration::minutes(15));
     service.sandbox.fail_creates(6, throttling()).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed");
