@@ -754,7 +754,7 @@ async fn read_as(service: &Stepped, wanted: Wanted) -> Vec<Waiting> {
 #[tokio::test]
 async fn only_the_front_is_read_where_nothing_can_go() {
     let service = Stepped::start().await;
-    for n in 0..20 {
+    for n in 0..50 {
         service.publish_paths([format!("/{n}")]).await;
     }
     for policy in [Policy::Exact, Policy::Economical, Policy::Everything] {
@@ -773,7 +773,7 @@ async fn only_the_front_is_read_where_nothing_can_go() {
         };
         for (terms, room) in [(spent, room), (free, full)] {
             let read = read_as(&service, Wanted { terms, room, quota }).await;
-            assert!(read.len() < 10, "{policy:?}: {}", read.len());
+            assert!(read.len() <= 32, "{policy:?}: {}", read.len());
         }
     }
 }
