@@ -26,8 +26,8 @@ use crate::web::state::AppState;
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// The routes, within what each request passes. A function around the router rather than layers of
-/// it: axum clones and boxes whatever is below a layer for each request.
+/// The routes, within what each request passes: one function, since most steps need what another
+/// has found out, and their order shows.
 pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
     let (state, added) = (state.clone(), headers(state));
     service_fn(move |request| {
@@ -95,9 +95,7 @@ async fn answer(
 /// Headers of every answer that does not set its own.
 fn headers(state: &AppState) -> Arc<HeaderMap> {
     let text = HeaderValue::from_static;
-    // With room for an answer's own headers, so that no copy has to grow.
-    let mut headers = HeaderMap::with_capacity(24);
-    headers.extend([
+    let mut headers = HeaderMap::from_iter([
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
