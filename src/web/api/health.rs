@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_millis(800);
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct HealthBody {
-    /// In words.
+    /// `live`, `ready`, `stopping`, or what is wrong.
     status: &'static str,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct HealthBody {
     get,
     path = "/health/live",
     tag = OPERATIONS,
-    responses((status = 200, description = "It does.", body = HealthBody, example = json!({ "status": "live" }))),
+    responses((status = 200, description = "The process answers.", body = HealthBody, example = json!({ "status": "live" }))),
     security(())
 )]
 pub(crate) async fn live() -> Json<HealthBody> {
@@ -43,7 +43,7 @@ pub(crate) async fn live() -> Json<HealthBody> {
     path = "/health/ready",
     tag = OPERATIONS,
     responses(
-        (status = 200, description = "It can.", body = HealthBody, example = json!({ "status": "ready" })),
+        (status = 200, description = "It can take publishes.", body = HealthBody, example = json!({ "status": "ready" })),
         (
             status = 503,
             description = "The database is not responding, or the service is stopping.",

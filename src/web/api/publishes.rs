@@ -141,14 +141,14 @@ pub(crate) struct CreateOptions {
         (
             "Idempotency-Key" = Option<String>, Header,
             description = "Makes a repeat safe: the same key and body are answered as the first time, and purge nothing \
-                           again. Of a signed\ncall, `webhook-id` does the same, and this header is not looked at.",
+                           again. For a signed\ncall, `webhook-id` serves this purpose, and this header is ignored.",
             nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", example = "deploy-4711",
         ),
         PreferWait,
         (
             "traceparent" = Option<String>, Header,
             description = "W3C trace context: the trace that the publish belongs to. The log names it at each step, and \
-                           the call to CloudFront\ncarries it on. What makes no sense is ignored.",
+                           the call to CloudFront\ncarries it on. A malformed value is ignored.",
             nullable = false, example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ),
     ),
@@ -283,12 +283,12 @@ async fn body_after(
     body.unwrap_or_else(|error| {
         let cause = error.source().map(tracing::field::display);
         let why = error.kind().name;
-        tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
+        tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but its status could not be read");
         (accepted, None)
     })
 }
 
-/// Ask how far a publish is
+/// Get a publish's status
 #[utoipa::path(
     get,
     path = "/api/sites/{site}/publishes/{id}",
