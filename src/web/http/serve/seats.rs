@@ -1,5 +1,6 @@
 //! Whose turn it is on each connection. When all are taken, one that waits for its client gives
-//! way: slow bodies and idle connections hold nobody up while there is no room.
+//! way: slow bodies and idle connections hold nobody up while there is no room. A proxy would see to
+//! that as well, but publishers on the same network need none to reach the service.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
