@@ -10,7 +10,7 @@ use super::database_url::connect_options;
 use super::first_start::{Keys, NewKey, settle};
 use crate::clock::Clock;
 use crate::config::{Config, is_this_machine};
-use crate::store::{Patience, Resealed, Store};
+use crate::store::{DatabaseTimeouts, Resealed, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
@@ -89,7 +89,7 @@ impl Database {
 
     fn at(options: PgConnectOptions, embedded: Option<Embedded>, keys: Keys) -> Self {
         Self {
-            store: Store::new(options, keys.sealer, Patience::default()),
+            store: Store::new(options, keys.sealer, DatabaseTimeouts::default()),
             embedded,
             unwritten: keys.unwritten,
         }

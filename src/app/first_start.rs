@@ -166,7 +166,7 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
     for site in unknown {
         tracing::warn!(
             site,
-            "AWS_DEFAULT_CREDENTIALS_FOR names a site that is not there"
+            "AWS_DEFAULT_CREDENTIALS_FOR names a site that does not exist"
         );
     }
     store.set_environment(site, settings.as_ref(), now).await?;

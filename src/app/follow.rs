@@ -11,7 +11,7 @@ use crate::web::AppState;
 /// Before the database is asked again, or listened to.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Follows what other replicas announce, for ever.
+/// Follows what other replicas announce, forever.
 pub(super) async fn follow(state: AppState, replica: Uuid) {
     loop {
         let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();

@@ -255,7 +255,7 @@ pub(super) async fn follow(
         let answered = tokio::time::timeout(left, service.show(&latest.id, hold)).await;
         match answered {
             Ok(Ok(answer)) => latest = Published::read(answer)?,
-            Ok(Err(Trouble::ForNow { words, .. })) => {
+            Ok(Err(Trouble::Temporary { words, .. })) => {
                 progress.tell(format_args!("{}: {words}", latest.id));
             }
             // Not wrong use, which says that nothing was queued: a token may be revoked meanwhile.

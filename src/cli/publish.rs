@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::follow::{Goal, Published, follow};
 use super::output::{note, say};
-use super::service::{Service, Trouble, insist};
+use super::service::{Service, Trouble, retry};
 use super::{CliError, SITE_HELP};
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, SiteName};
@@ -79,9 +79,9 @@ impl Publish {
             .unwrap_or_else(|| Clock::system().id().to_string());
         // Always as one and the same publish.
         let publish = async || service.publish(&key, &body).await;
-        let accepted = insist(Duration::from_secs(self.retry_for), publish).await;
+        let accepted = retry(Duration::from_secs(self.retry_for), publish).await;
         let accepted = accepted.map_err(|trouble| match trouble {
-            Trouble::ForNow { words, .. } => CliError::Failed(format!(
+            Trouble::Temporary { words, .. } => CliError::Failed(format!(
                 "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
                 self.retry_for
             )),

@@ -30,7 +30,7 @@ pub(super) struct Service {
 
 pub(super) enum Trouble {
     /// Trying again may help; after so long, if the service said so.
-    ForNow {
+    Temporary {
         words: String,
         again_after: Option<Duration>,
     },
@@ -44,7 +44,7 @@ impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Refused(words) => Self::WrongUse(words),
-            Trouble::ForNow { words, .. } | Trouble::Failed(words) => Self::Failed(words),
+            Trouble::Temporary { words, .. } | Trouble::Failed(words) => Self::Failed(words),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Service {
                 true => format!("not within {} s", limit.as_secs()),
                 false => causes(&error.without_url()),
             };
-            Trouble::ForNow {
+            Trouble::Temporary {
                 words: format!("no answer from {}: {why}", self.publishes),
                 again_after: None,
             }
@@ -167,7 +167,7 @@ impl Service {
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Trouble::ForNow {
+            | StatusCode::GATEWAY_TIMEOUT => Trouble::Temporary {
                 words,
                 again_after: text(header::RETRY_AFTER)
                     .and_then(|seconds| seconds.parse().ok())
@@ -182,22 +182,22 @@ impl Service {
 }
 
 /// Asks again for a while, as long as that may help.
-pub(super) async fn insist(
-    patience: Duration,
+pub(super) async fn retry(
+    limit: Duration,
     mut ask: impl AsyncFnMut() -> Result<Value, Trouble>,
 ) -> Result<Value, Trouble> {
     let progress = Progress::new();
-    let mut end = pin!(tokio::time::sleep(patience));
+    let mut end = pin!(tokio::time::sleep(limit));
     let mut pause = FIRST_PAUSE;
     loop {
         let (words, again_after) = match ask().await {
-            Err(Trouble::ForNow { words, again_after }) => (words, again_after),
+            Err(Trouble::Temporary { words, again_after }) => (words, again_after),
             answered => return answered,
         };
         progress.tell(format_args!("trying again: {words}"));
         tokio::select! {
             biased;
-            () = &mut end => return Err(Trouble::ForNow { words, again_after }),
+            () = &mut end => return Err(Trouble::Temporary { words, again_after }),
             () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

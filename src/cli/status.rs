@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::follow::{Goal, Published, begin, follow};
-use super::service::{Service, insist};
+use super::service::{Service, retry};
 use super::{CliError, SITE_HELP};
 use crate::domain::{DEFAULT_SITE, SiteName};
 
@@ -43,7 +43,7 @@ impl Status {
             return Published::read(look().await?)?.tell(self.json, None);
         };
         let (wait, began) = (Duration::from_secs(seconds), begin());
-        let publish = Published::read(insist(wait, look).await?)?;
+        let publish = Published::read(retry(wait, look).await?)?;
         let left = wait.saturating_sub(began.elapsed());
         let followed = follow(&service, publish, Goal::Ended, left).await?;
         followed.tell(self.json, Some(wait))

@@ -238,8 +238,8 @@ impl Store {
     }
 }
 
-/// Ends all links that set the password. Before the account is changed, as where a link is used: of
-/// the two, one waits for the other here.
+/// Ends all links that set the password. Called before the account is changed: using a link locks
+/// in the same order, so the two cannot deadlock.
 async fn end_links(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("DELETE FROM set_up_link")
         .execute(connection)

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long the database may keep silent.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct DatabaseTimeouts {
     /// How long it may take to give a connection, or to answer the one that listens.
     pub connection: Duration,
     /// A connection that was used this recently is taken to be alive.
@@ -28,7 +28,7 @@ pub struct Patience {
     pub quiet: Duration,
 }
 
-impl Default for Patience {
+impl Default for DatabaseTimeouts {
     fn default() -> Self {
         Self {
             connection: Duration::from_secs(5),
@@ -43,30 +43,30 @@ impl Default for Patience {
 /// When the server was last known to be there. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Alive {
-    patience: Patience,
+    timeouts: DatabaseTimeouts,
     known: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Alive {
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(super) fn new(timeouts: DatabaseTimeouts) -> Self {
         Self {
-            patience,
+            timeouts,
             known: Arc::default(),
         }
     }
 
     /// Whether a connection can be used that has been idle for this long.
     pub(super) async fn is_usable(&self, connection: &mut PgConnection, idle: Duration) -> bool {
-        idle < self.patience.fresh || self.answers(connection, self.patience.answer).await
+        idle < self.timeouts.fresh || self.answers(connection, self.timeouts.answer).await
     }
 
     /// Whether a connection may be given back. sqlx then waits without a limit until what was
     /// abandoned on it has ended; meanwhile it keeps its place in the pool. A server that has just
     /// answered is taken at its word, so that this costs a round trip a second at most.
     pub(super) async fn is_returnable(&self, connection: &mut PgConnection) -> bool {
-        let Patience {
+        let DatabaseTimeouts {
             fresh, last_answer, ..
-        } = self.patience;
+        } = self.timeouts;
         let known = *self.known.lock();
         known.is_some_and(|at| at.elapsed() < fresh) || self.answers(connection, last_answer).await
     }

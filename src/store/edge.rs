@@ -90,7 +90,7 @@ impl Store {
             });
         }
         if !unreadable.is_empty() {
-            // Otherwise they would come up again for ever, before others of their site.
+            // Otherwise they would come up again forever, before others of their site.
             sqlx::query!(
                 "UPDATE edge_check SET next_at = NULL, lease_token = NULL
                  WHERE lease_token = $1 AND publish_id = ANY($2)",

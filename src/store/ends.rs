@@ -46,7 +46,7 @@ impl Ends {
         ended
     }
 
-    /// Follows the publishes that somebody waits for, for ever.
+    /// Follows the publishes that somebody waits for, forever.
     pub async fn follow(self, store: Store, mut changes: ChangeReader) {
         loop {
             if self.awaited().is_empty() {

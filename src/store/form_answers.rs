@@ -11,8 +11,8 @@ const KEPT: Duration = Duration::minutes(10);
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
 pub type FormHash = [u8; 32];
 
-/// The answer to a form that asks for a new secret: the secret that holds, and whether this is the
-/// first time, rather than the form's earlier answer.
+/// The answer to a form that asks for a new secret: the secret in force, and whether this call has
+/// made it, rather than an earlier submit of the form.
 pub type Answered = (SecretString, bool);
 
 /// Whom a new secret is shown to, once.

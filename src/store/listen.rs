@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
-use super::{Patience, Result, SiteId, Store, within};
+use super::{DatabaseTimeouts, Result, SiteId, Store, within};
 
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
@@ -32,11 +32,11 @@ pub enum Changes {
 /// except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
-    let Patience {
+    let DatabaseTimeouts {
         connection: limit,
         quiet,
         ..
-    } = store.patience;
+    } = store.timeouts;
     // A connection of its own: to give one back, sqlx waits for its answer without a limit of time,
     // and one that has fallen silent would keep its place in the pool until then.
     let alone = PgPoolOptions::new()

@@ -69,7 +69,7 @@ use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 pub use accounts::{ADMIN, PasswordProof};
 use alive::Alive;
-pub use alive::Patience;
+pub use alive::DatabaseTimeouts;
 pub use audit::{AuditFilter, AuditRecord};
 pub use claim::{SendClaim, Taking};
 pub use connection::Connection;
@@ -233,17 +233,17 @@ fn no_answer() -> sqlx::Error {
 pub struct Store {
     pool: PgPool,
     sealer: Arc<Sealer>,
-    patience: Patience,
+    timeouts: DatabaseTimeouts,
 }
 
 impl Store {
     /// A store that connects when it is first used.
-    pub fn new(options: PgConnectOptions, sealer: Sealer, patience: Patience) -> Self {
-        let alive = Alive::new(patience);
+    pub fn new(options: PgConnectOptions, sealer: Sealer, timeouts: DatabaseTimeouts) -> Self {
+        let alive = Alive::new(timeouts);
         let still_alive = alive.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(patience.connection)
+            .acquire_timeout(timeouts.connection)
             // Testing each time costs a round trip; never testing hands out connections that a
             // restart of the server has cut.
             .test_before_acquire(false)
@@ -266,14 +266,14 @@ impl Store {
                     // Set here, since poolers such as RDS Proxy refuse options of the connection.
                     //
                     // A replica that is stopped in the middle of a transaction must not hold its
-                    // locks for ever. Nor may what waits for a lock: it keeps its connection and
+                    // locks forever. Nor may what waits for a lock: it keeps its connection and
                     // its own locks even after whoever began it has given up, and all that is tried
                     // again would soon take every connection. Who waits for a turn to read gives up
                     // after five seconds, before this does.
                     //
                     // Each statement is planned once for a connection, since planning the longest
                     // takes longer than running them (docs/PERFORMANCE.md). A plan that is made
-                    // while a table is small would read all of it for ever after: every query here
+                    // while a table is small would read all of it forever after: every query here
                     // has an index to use.
                     sqlx::raw_sql(
                         "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '6s';
@@ -293,7 +293,7 @@ impl Store {
         Self {
             pool,
             sealer: Arc::new(sealer),
-            patience,
+            timeouts,
         }
     }
 

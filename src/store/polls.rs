@@ -97,7 +97,7 @@ impl Store {
             let (Ok(distribution), Ok(cloudfront_id)) = names else {
                 // Replicas of the version that wrote it can ask.
                 tracing::error!(%site, invalidation = %row.id, row.distribution_id, row.cloudfront_id,
-                    "an ID of a form that this version does not know: it is not asked about");
+                    "unknown form of ID, so CloudFront is not asked about this invalidation");
                 continue;
             };
             let settings = match known.entry(row.site_id) {

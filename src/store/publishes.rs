@@ -14,12 +14,12 @@ use crate::domain::edge::EdgeState;
 use crate::domain::{PublishState, Publisher, WaitNote, WaitReason};
 
 /// How many publishes a search for a path looks through, so that it takes no longer however many
-/// there are: at first the latest ones, as quickly as any list, and for whoever goes on more at a
-/// time, in a few milliseconds.
+/// there are: at first the latest ones, as quickly as any list, and on later pages more at a time,
+/// in a few milliseconds.
 const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
-/// How many times a search goes on by itself while it has found nothing: for whoever goes on, and
-/// where the path is known to have been published.
+/// How many times a search goes on by itself while it has found nothing: on later pages, or if the
+/// path is known to have been published.
 const SEARCHES: usize = 5;
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::clock::Clock;
-use skycms_cdn::store::{Patience, Sealer, Slot, Store, StoreError};
+use skycms_cdn::store::{DatabaseTimeouts, Sealer, Slot, Store, StoreError};
 
 use crate::sender::{Body, Target};
 use crate::support::{
@@ -182,7 +182,7 @@ pub(crate) fn store(variables: &Variables) -> Store {
     let config = config(variables);
     let sealer = Sealer::new(&config.encryption_keys).unwrap();
     let options = variables["DATABASE_URL"].parse().unwrap();
-    Store::new(options, sealer, Patience::default())
+    Store::new(options, sealer, DatabaseTimeouts::default())
 }
 
 /// Makes a site with its token and settings.

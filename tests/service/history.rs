@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use secrecy::SecretBox;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::janitor;
-use skycms_cdn::store::{Patience, Sealer, Store};
+use skycms_cdn::store::{DatabaseTimeouts, Sealer, Store};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use time::{Duration, OffsetDateTime};
@@ -25,7 +25,7 @@ impl Past {
         let database = Database::fresh().await;
         let options = PgConnectOptions::from_str(&database.url).unwrap();
         let sealer = Sealer::new(&[SecretBox::new(Box::new([7; 32]))]).unwrap();
-        let store = Store::new(options.clone(), sealer, Patience::default());
+        let store = Store::new(options.clone(), sealer, DatabaseTimeouts::default());
         let pool = PgPool::connect_with(options).await.unwrap();
         sqlx::raw_sql("INSERT INTO site (name, created_at) VALUES ('default', now())")
             .execute(&pool)

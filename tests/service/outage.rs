@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretBox;
 use serde_json::json;
-use skycms_cdn::store::{Changes, Connection, Patience, Sealer, Store, listen};
+use skycms_cdn::store::{Changes, Connection, DatabaseTimeouts, Sealer, Store, listen};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{Api, Postgres, Replica, Sandbox, Stepped, eventually, variables};
 
 /// What the tests of a server that falls silent wait for.
-const PATIENCE: Patience = Patience {
+const TIMEOUTS: DatabaseTimeouts = DatabaseTimeouts {
     connection: Duration::from_secs(3),
     fresh: Duration::from_millis(100),
     answer: Duration::from_millis(300),
@@ -91,13 +91,13 @@ impl Line {
 
     fn store(&self) -> Store {
         let sealer = Sealer::new(&[SecretBox::new(Box::new([7; 32]))]).unwrap();
-        Store::new(self.options.clone(), sealer, PATIENCE)
+        Store::new(self.options.clone(), sealer, TIMEOUTS)
     }
 }
 
 /// Longer than a server is taken to be there because it has just answered.
 async fn some_time() {
-    tokio::time::sleep(PATIENCE.fresh * 2).await;
+    tokio::time::sleep(TIMEOUTS.fresh * 2).await;
 }
 
 /// Takes as many connections as the pool gives.
@@ -106,7 +106,7 @@ async fn all_connections(store: &Store) -> Vec<Connection> {
     for _ in 0..CONNECTIONS {
         lent.push(store.connect().await.unwrap());
     }
-    let another = tokio::time::timeout(PATIENCE.fresh, store.connect()).await;
+    let another = tokio::time::timeout(TIMEOUTS.fresh, store.connect()).await;
     assert!(another.is_err(), "there are more");
     lent
 }
@@ -151,7 +151,7 @@ async fn who_listens_notices_that_nobody_talks_any_more() {
     assert_eq!(hears.recv().await, Some(Changes::Anything));
     line.fall_silent();
     let ended = tokio::time::timeout(Duration::from_secs(20), listening).await;
-    let ended = ended.expect("it waits for ever").unwrap();
+    let ended = ended.expect("it waits forever").unwrap();
     assert!(ended.is_err(), "{ended:?}");
     all_connections(&store).await;
 }

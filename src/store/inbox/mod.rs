@@ -208,7 +208,7 @@ impl Writer {
         loop {
             let batch = self.waiting.take();
             if batch.is_empty() {
-                let fresh = self.store.patience.fresh;
+                let fresh = self.store.timeouts.fresh;
                 let heard = match tokio::time::timeout(fresh, news.recv()).await {
                     Ok(heard) => heard,
                     Err(_) => {

@@ -115,7 +115,7 @@ async fn a_secret_is_printed_though_it_cannot_be_written_down_who_made_it() {
 
 /// What a new one sealed, the service could not open.
 #[tokio::test]
-async fn a_lost_key_file_is_not_made_anew_beside_what_it_sealed() {
+async fn a_lost_key_file_is_not_replaced_beside_what_it_sealed() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
