@@ -16,7 +16,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(100);
 /// How long a step may take: a database host that vanishes does not end its connections.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Prunes the history every few hours, for ever. Trouble with the database never ends it.
+/// Prunes the history every few hours, forever. Trouble with the database never ends it.
 pub async fn run(store: Store, clock: Clock, history_days: u16) {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -41,7 +41,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16) {
     }
 }
 
-/// Sweeps up after sites as soon as they are removed, for ever. What fails here, [`run`] makes up
+/// Sweeps up after sites as soon as they are removed, forever. What fails here, [`run`] makes up
 /// for.
 pub async fn follow(store: Store, clock: Clock, history_days: u16, mut changes: ChangeReader) {
     loop {

@@ -39,7 +39,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
     let config = Config::from_environment();
     if let Ok(config) = &config {
         let started = logging::start(config, command.log_output());
-        if !command.is_apart() {
+        if !command.ignores_service_config() {
             started.map_err(CliError::Failed)?;
         }
     }

@@ -37,7 +37,7 @@ pub(crate) enum Fault {
     },
     /// A bare HTTP status with a page of HTML, as a proxy on the way would send.
     Status { status: u16 },
-    /// Silence for that long, then a closed connection; without a time, silence for ever.
+    /// Silence for that long, then a closed connection; without a time, silence forever.
     Hang { ms: Option<u64> },
     /// The connection is reset (TCP RST).
     Reset {},

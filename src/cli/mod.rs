@@ -185,9 +185,9 @@ impl Command {
         }
     }
 
-    /// Whether the service's configuration is none of its business. `RUST_LOG` is read by other
-    /// programs too, in words of their own.
-    pub const fn is_apart(&self) -> bool {
+    /// Whether it ignores the service's configuration. `RUST_LOG` is read by other programs too, in
+    /// a form of their own.
+    pub const fn ignores_service_config(&self) -> bool {
         matches!(
             self,
             Self::Publish(_) | Self::Status(_) | Self::Man(_) | Self::Completions(_)

@@ -36,7 +36,7 @@ enum Candidate {
 
 impl Candidate {
     /// The order in which candidates are tried, by the number of earlier calls: those that could
-    /// otherwise be put off for ever take turns with what is stored and what is new.
+    /// otherwise be put off forever take turns with what is stored and what is new.
     const fn in_order(calls: usize, is_paused: bool) -> &'static [Self] {
         match calls % 4 {
             // What is stored shows whether the settings work.

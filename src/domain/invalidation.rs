@@ -45,7 +45,7 @@ token! {
 token! {
     /// The name that makes a repeated `CreateInvalidation` the same invalidation.
     ///
-    /// It belongs to one fixed list of items for ever.
+    /// It belongs to one fixed list of items forever.
     CallerReference
 }
 

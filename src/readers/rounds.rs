@@ -38,7 +38,7 @@ pub trait Worker: Clone + Send + 'static {
 pub struct Rounds<W>(pub W);
 
 impl<W: Worker> Rounds<W> {
-    /// Looks for what is due now and then, for ever. What is under way when this is dropped is
+    /// Looks for what is due now and then, forever. What is under way when this is dropped is
     /// given up: its lease runs out, and whoever claims it next does it again.
     pub async fn run(self) {
         let mut tasks = JoinSet::new();

@@ -25,7 +25,7 @@ use super::socket::{PORT, SocketDir};
 const POLL: Duration = Duration::from_millis(5);
 /// How long processes of a dead or stopping server may take to end.
 const LINGER: Duration = Duration::from_secs(10);
-/// A log of more bytes than this is begun anew.
+/// A log of more bytes than this is begun again.
 const LONGEST_LOG: u64 = 16 << 20;
 
 #[derive(Debug)]

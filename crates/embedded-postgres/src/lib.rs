@@ -8,8 +8,8 @@
 //! - `postgres.lock`, held by every PostgreSQL process for as long as it lives, because they
 //!   inherit it. Process numbers are reused, in a container within seconds; a lock does not lie;
 //! - `postgres/`, the cluster and its socket; `postgres.log`, the server's log, and
-//!   `postgres.log.1`, the log of the run before, or what a long one has written until it was begun
-//!   anew.
+//!   `postgres.log.1`, the log of the run before, or what a long one had written before it was
+//!   begun again.
 //!
 //! Run as root, the data directory stays root's, and only the cluster's folder is given away: the
 //! account that PostgreSQL runs as may enter the data directory, and change nothing in it.

@@ -345,7 +345,7 @@ async fn commands_leave_the_log_of_the_run_before() {
 }
 
 #[tokio::test]
-async fn a_long_log_is_begun_anew() {
+async fn a_long_log_is_begun_again() {
     const LONG: u64 = 17 << 20;
     let dir = stopped().await;
     let (log, earlier) = (
@@ -357,12 +357,12 @@ async fn a_long_log_is_begun_anew() {
     // As it does within a run, and does not at the start of a service.
     let embedded = Embedded::start_for_command(dir.path(), NAME).await.unwrap();
     let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let begun_anew = async {
+    let begun_again = async {
         while length(&log) >= LONG {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, begun_anew).await.unwrap();
+    timeout(TIMEOUT, begun_again).await.unwrap();
     assert!(length(&earlier) >= LONG);
 
     let mut db = connect(&embedded).await;

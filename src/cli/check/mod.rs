@@ -294,7 +294,7 @@ async fn settings(
         let distribution = &settings.distribution_id;
         match store.may_use_default(site.id, distribution).await {
             Ok(true) => {}
-            // The dispatcher calls AWS with them no more.
+            // The dispatcher no longer calls AWS with them.
             Ok(false) => {
                 let error = AwsError::not_granted();
                 let advice = settings.advise(&error, Operation::CreateInvalidation);

@@ -14,7 +14,7 @@ pub(super) enum Reply {
     Close,
     /// Nothing; the connection is reset.
     Reset,
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Hang,
 }
 

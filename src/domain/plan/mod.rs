@@ -7,7 +7,7 @@
 //! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a
 //! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
 //! the room that it needs: younger publishes may use only what is left beyond that. Room becomes
-//! free when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards
+//! free when invalidations complete, so no publish is overtaken forever, and yet fifteen wildcards
 //! in progress do not hold up a publish of plain paths. Nor do hundreds of publishes that each wait
 //! for a wildcard and hold pages too: once a whole quota of a kind is reserved, whatever else needs
 //! that kind reserves nothing until its turn is nearer. A publish that needs nothing more than what

@@ -87,7 +87,7 @@ impl Standing {
             .plan_inputs(&mut connection, site.id, limits, now)
             .await;
         // Given back before another is needed: if everybody had one and waited for another, they
-        // would wait for ever.
+        // would wait forever.
         drop(connection);
         let standing = match inputs {
             Ok(None) => return Ok(None),

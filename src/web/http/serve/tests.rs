@@ -148,7 +148,7 @@ async fn an_answer_knows_its_client_and_keeps_the_connection() {
         client.get("/peer").await;
         assert!(client.answer().await.ends_with(&own));
     }
-    assert!(client.is_closed_within(2_000).await, "idle for ever");
+    assert!(client.is_closed_within(2_000).await, "idle forever");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_head_that_drips_ends_the_connection() {
     let mut dripped = 0;
     while dripping.0.write_all(b"G").await.is_ok() && !dripping.is_closed_within(50).await {
         dripped += 1;
-        assert!(dripped < 20, "a head may drip for ever");
+        assert!(dripped < 20, "a head may drip forever");
     }
 }
 
