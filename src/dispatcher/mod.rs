@@ -303,8 +303,6 @@ enum Ended {
     Called,
     /// It was not, or said nothing new: the database knows when something is due next.
     Later,
-    /// What ended concerns nothing else that is due.
-    Alone,
 }
 
 fn settle(ended: Result<Ended, JoinError>) -> Ended {

@@ -78,17 +78,12 @@ impl Dispatcher {
             };
             log(&claim, &after, request_id.as_deref(), &covered);
         }
-        if recorded == Some(PollRecorded::MadeRoom) {
-            self.wake.wake();
-            return Ended::Called;
+        if matches!(after, AfterGet::Again { .. }) || recorded == Some(PollRecorded::Ours) {
+            return Ended::Later;
         }
-        // While all places were taken, nothing else was looked for that is to be asked about.
-        let was_full = self.polls.available_permits() == 0;
-        match after {
-            AfterGet::Again { .. } => Ended::Later,
-            _ if was_full => Ended::Later,
-            _ => Ended::Alone,
-        }
+        // Something waited for its end; or its answer was lost, and nobody knows whether.
+        self.wake.wake();
+        Ended::Called
     }
 
     fn count_poll(&self, claim: &PollClaim, after: &AfterGet, now: OffsetDateTime) {

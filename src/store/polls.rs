@@ -55,6 +55,7 @@ impl PollClaim {
 /// What came of recording an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollRecorded {
+    /// And nothing else waited for its end.
     Ours,
     /// Something else waited for its end.
     MadeRoom,
