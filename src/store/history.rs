@@ -33,18 +33,33 @@ impl Prunable {
 impl Store {
     /// Deletes expired sessions, links, attempts to sign in, tokens, rates and answers to forms.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
+        sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query!("DELETE FROM set_up_link WHERE expires_at < $1", now)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query!(
+            "DELETE FROM embed_token WHERE expires_at < $1",
+            now - CLOCKS_APART
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM known_device WHERE used_at < $1",
+            now - DEVICE_MEMORY
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM access_key WHERE refilled_at < $1",
+            now - UNUSED
+        )
+        .execute(&self.pool)
+        .await?;
         self.forget_answers(now).await?;
         sqlx::query!(
-            "WITH sessions AS (DELETE FROM session WHERE ends_at < $1),
-               links AS (DELETE FROM set_up_link WHERE expires_at < $1),
-               tokens AS (DELETE FROM embed_token WHERE expires_at < $2),
-               devices AS (DELETE FROM known_device WHERE used_at < $3),
-               rates AS (DELETE FROM access_key WHERE refilled_at < $4)
-             DELETE FROM sign_in_tries WHERE last_at < $5",
-            now,
-            now - CLOCKS_APART,
-            now - DEVICE_MEMORY,
-            now - UNUSED,
+            "DELETE FROM sign_in_tries WHERE last_at < $1",
             now - CLIENT_MEMORY,
         )
         .execute(&self.pool)
