@@ -1,13 +1,11 @@
 //! After `Completed`: what readers get of a publish's pages, each state and cause.
 
-use std::sync::Arc;
-
 use axum::routing::get;
 use http::Request;
 use serde_json::{Value, json};
 use skycms_cdn::store::PublishFilter;
-use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{PRIVATE, Stepped, send};
 
@@ -117,33 +115,31 @@ async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
     );
 }
 
+/// A connection on which a page was just asked for.
+async fn asked_for(path: &str, listener: &TcpListener) -> TcpStream {
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(format!("GET {path} ").as_bytes()));
+    connection
+}
+
+/// Answers with these headers and an empty page.
+async fn answer(connection: &mut TcpStream, headers: &str) {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n");
+    connection.write_all(answer.as_bytes()).await.unwrap();
+}
+
 /// The copy of the first page left the origin two seconds before CloudFront accepted the purge.
 #[tokio::test]
 async fn a_page_is_as_old_as_its_own_answer_says_however_long_another_takes() {
     let service = Stepped::start_with(PRIVATE).await;
     let clock = service.state.clock.clone();
     let copied_at = clock.now() - time::Duration::seconds(2);
-    let hit = move || {
-        let age = (clock.now() - copied_at).whole_seconds().to_string();
-        let headers = [("x-cache", "Hit from cloudfront".to_owned()), ("age", age)];
-        async move { headers }
-    };
-    let (asked, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (asking, waits) = (Arc::clone(&asked), Arc::clone(&goes_on));
-    let slow = move || {
-        let waits = Arc::clone(&waits);
-        asking.notify_one();
-        async move {
-            waits.notified().await;
-            [("x-cache", "Miss from cloudfront")]
-        }
-    };
-    let edge = axum::Router::new()
-        .route("/quick", get(hit))
-        .route("/slow", get(slow));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, edge).await });
     service.set_public_address(&address).await;
 
     let publish = json!({ "paths": ["/quick", "/slow"] });
@@ -153,11 +149,15 @@ async fn a_page_is_as_old_as_its_own_answer_says_however_long_another_takes() {
     service.run_until_ended(id).await;
     let checker = service.edge.clone();
     let looking = tokio::spawn(async move { checker.run_due().await });
-    asked.notified().await;
-    // The quick one was asked for 200 ms earlier, so its answer has come by now.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let mut quick = asked_for("/quick", &listener).await;
+    let age = (clock.now() - copied_at).whole_seconds();
+    let hit = format!("x-cache: Hit from cloudfront\r\nage: {age}\r\n");
+    answer(&mut quick, &hit).await;
+    // Whoever asked closes the connection when the answer has come.
+    assert_eq!(quick.read(&mut [0]).await.unwrap(), 0);
+    let mut slow = asked_for("/slow", &listener).await;
     service.advance(time::Duration::seconds(4));
-    goes_on.notify_one();
+    answer(&mut slow, "x-cache: Miss from cloudfront\r\n").await;
     looking.await.unwrap().unwrap();
     let publish = service.api.get_publish(id).await;
     assert_eq!(publish["edge"][0]["state"], "stale", "{publish:#}");
