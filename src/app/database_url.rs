@@ -73,6 +73,8 @@ pub(super) fn connect_options(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use sqlx::postgres::PgSslMode;
+
     use super::*;
 
     #[test]
@@ -89,6 +91,16 @@ mod tests {
             assert_eq!((options.get_host(), options.get_port()), (host, 6432));
             assert!(unknown.is_empty(), "{unknown:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out_and_the_rest_stays() {
+        let url =
+            "postgres://cdn@db.example.com/cdn?sslmode=require&sslpassword=violet&dbname=a%26b";
+        let (options, unknown) = connect_options(&SecretString::from(url)).unwrap();
+        assert_eq!(unknown, ["sslpassword"]);
+        assert!(matches!(options.get_ssl_mode(), PgSslMode::Require));
+        assert_eq!(options.get_database(), Some("a&b"));
     }
 
     #[test]
