@@ -141,14 +141,14 @@ pub(crate) struct CreateOptions {
         (
             "Idempotency-Key" = Option<String>, Header,
             description = "Makes a repeat safe: the same key and body are answered as the first time, and purge nothing \
-                           again. For a signed\ncall, `webhook-id` serves this purpose, and this header is ignored.",
+                           again. For a signed call, `webhook-id` serves this purpose, and this header is ignored.",
             nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$", example = "deploy-4711",
         ),
         PreferWait,
         (
             "traceparent" = Option<String>, Header,
             description = "W3C trace context: the trace that the publish belongs to. The log names it at each step, and \
-                           the call to CloudFront\ncarries it on. A malformed value is ignored.",
+                           the call to CloudFront carries it on. A malformed value is ignored.",
             nullable = false, example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ),
     ),

@@ -189,7 +189,7 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     Response::from_parts(parts, body)
 }
 
-/// Whatever becomes an error of the service becomes a fault by it.
+/// Anything that converts to an error of the service converts to a fault.
 impl<E: Into<Error>> From<E> for Fault {
     fn from(error: E) -> Self {
         Self::of_error(&error.into())
