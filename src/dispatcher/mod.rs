@@ -169,7 +169,8 @@ impl Dispatcher {
         }
     }
 
-    /// Does everything that is due now, and waits until it is done: for tests, which set the time.
+    /// Does what is due now, of questions as many as there are places for, and waits until it is
+    /// done: for tests, which set the time.
     pub async fn run_pending(&self) -> Result<(), StoreError> {
         loop {
             let mut tasks = JoinSet::new();

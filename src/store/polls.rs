@@ -55,9 +55,9 @@ impl PollClaim {
 /// What came of recording an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollRecorded {
-    /// And nothing else waited for its end.
+    /// Ours, and nothing waited for its end.
     Ours,
-    /// Something else waited for its end.
+    /// Ours, and something waited for its end.
     MadeRoom,
     /// The claim was no longer ours, and nothing changed.
     TakenOver,

@@ -20,8 +20,8 @@ const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
 const FIRST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 500;
-/// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: eight
-/// publishes of ten thousand paths would be too much to read for a site that has no room now.
+/// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: a
+/// page of publishes of ten thousand paths would be too much to read for a site without room.
 const PAGE_BYTES: i64 = 128 << 10;
 
 /// Why a site can send nothing new now.

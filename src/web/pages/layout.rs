@@ -12,8 +12,8 @@ use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Session, Site};
 use crate::web::state::AppState;
 
-/// The layout of a page about a site, if the reader may see it. The links of every other page lead
-/// to the first site that they may see.
+/// The layout of a page about a site, or of one about none, whose links lead to the first site that
+/// the reader may see.
 pub(crate) fn layout(
     state: &AppState,
     user: Option<&SignedIn>,

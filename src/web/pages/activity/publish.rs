@@ -80,7 +80,7 @@ fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// By which of the sent items each item of a publish is purged, where that is another one.
+/// For each item of a publish that another one purges: the item that was sent for it.
 fn purged_by(publish: &Publish) -> Result<HashMap<String, Item>> {
     let sent = publish.invalidations.iter().flat_map(|i| i.items.iter());
     let sent = parse_items(sent.cloned().collect())?;

@@ -59,8 +59,8 @@ pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result
     set(&owner, None, fields.current_password, Some(&fields.code)).await
 }
 
-/// Turns it on with a new secret, of which a code was used, or off, if the password is right, and
-/// so is `code`, if it is asked for.
+/// Turns it on with a new secret, of which a code was used, or off. The password must be right, and
+/// so must `code` where one is asked for.
 async fn set(
     owner: &Owner,
     new: Option<(&SecondStep, i64)>,

@@ -24,8 +24,7 @@ pub struct PublishPage {
     pub note: Option<String>,
     /// What was not purged of a publish that failed.
     pub failed: Vec<Item>,
-    /// By which of the items that were sent an item of the publish is purged, where that is another
-    /// one.
+    /// For each item that another one purges: the item that was sent for it.
     pub purged_by: HashMap<String, Item>,
     /// Where the distribution is in the AWS console.
     pub partition: Partition,
