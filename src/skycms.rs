@@ -18,7 +18,7 @@ use crate::config::{PublicUrl, SkyCmsConfig};
 use crate::domain::session::Role;
 use crate::store::{TokenHash, hash};
 
-/// How long SkyCMS's word about a session counts.
+/// How long a check of a session counts.
 const GOOD_FOR: Duration = Duration::minutes(1);
 /// How long SkyCMS is left alone after it did not answer.
 const PAUSE: Duration = Duration::seconds(5);
@@ -27,7 +27,7 @@ const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// How many sessions are asked about at once: of known users, and as many of strangers, who may
 /// have made theirs up.
 const AT_ONCE: usize = 8;
-/// For how long a user's session is still known as one, after what was said no longer counts.
+/// For how long a user's session is still known as one, after its check no longer counts.
 const REMEMBERED: Duration = Duration::HOUR;
 /// How many sessions are remembered.
 const MOST: usize = 4_096;
@@ -36,7 +36,6 @@ const LONGEST: usize = 32 << 10;
 
 /// For the log.
 const SEE: &str = "see SKYCMS_ADMIN_PAGE and SKYCMS_EDITOR_PAGE";
-const SO: &str = "so its users are not signed in here";
 
 #[derive(Debug, thiserror::Error)]
 #[error("SKYCMS_URL: {0}")]
@@ -44,42 +43,42 @@ pub struct NoClient(#[from] reqwest::Error);
 
 /// What SkyCMS says about a session.
 #[derive(Clone, Debug)]
-pub(crate) enum Word {
+pub(crate) enum SessionCheck {
     /// It opens the pages of this role.
-    Is(Role),
+    Valid(Role),
     /// It opens neither, and leads to this address: its sign-in, or “access denied”.
-    Leads(Url),
+    Redirects(Url),
     /// It opens neither, and leads nowhere.
-    Refuses,
+    Refused,
     /// It opens a page to somebody who shows no session, so that the page proves nothing.
     ProvesNothing,
-    /// It gave no usable answer.
-    IsSilent,
+    /// SkyCMS gave no usable answer.
+    NoAnswer,
 }
 
-fn proves_nothing(page: &Url) -> Word {
+fn proves_nothing(page: &Url) -> SessionCheck {
     tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
-    Word::ProvesNothing
+    SessionCheck::ProvesNothing
 }
 
-/// What was said about a session.
+/// The last check of a session.
 #[derive(Debug)]
-struct Said {
-    word: Word,
-    /// Until when that counts.
+struct CachedCheck {
+    check: SessionCheck,
+    /// Until when it counts.
     until: OffsetDateTime,
-    /// Whether it opened a page when SkyCMS last answered.
-    is_users: bool,
+    /// Whether the session opened a page when SkyCMS last answered.
+    was_valid: bool,
 }
 
-impl Said {
+impl CachedCheck {
     /// Not where it would count for longer than anything: the clock has been set back since.
     fn counts(&self, now: OffsetDateTime) -> bool {
         now < self.until && self.until - now <= GOOD_FOR
     }
 
     fn is_remembered(&self, now: OffsetDateTime) -> bool {
-        let longer = if self.is_users {
+        let longer = if self.was_valid {
             REMEMBERED
         } else {
             Duration::ZERO
@@ -89,7 +88,7 @@ impl Said {
 }
 
 /// Whoever holds the lock asks; the others wait.
-type Known = Arc<tokio::sync::Mutex<Option<Said>>>;
+type Known = Arc<tokio::sync::Mutex<Option<CachedCheck>>>;
 
 /// SkyCMS, and what it said about each session. Cookies themselves are not kept.
 #[derive(Debug)]
@@ -142,43 +141,46 @@ impl SkyCms {
         })
     }
 
-    /// What SkyCMS says about whoever sent these headers.
-    pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
+    /// What SkyCMS says about the session of whoever sent these headers.
+    pub(crate) async fn check_session(&self, headers: &HeaderMap) -> SessionCheck {
         let cookies = self.cookies(headers);
         let known = self.known(hash(&cookies));
         let mut known = known.lock().await;
         let now = self.clock.now();
-        if let Some(said) = &*known
-            && said.counts(now)
+        if let Some(cached) = &*known
+            && cached.counts(now)
         {
-            return said.word.clone();
+            return cached.check.clone();
         }
-        let was_users = known.as_ref().is_some_and(|said| said.is_users);
-        let turns = if was_users {
+        let was_valid = known.as_ref().is_some_and(|cached| cached.was_valid);
+        let turns = if was_valid {
             &self.users
         } else {
             &self.strangers
         };
-        let word = tokio::time::timeout(TIMEOUT, self.ask(&cookies, turns))
+        let check = tokio::time::timeout(TIMEOUT, self.ask(&cookies, turns))
             .await
             .unwrap_or_else(|_| {
-                tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
-                Word::IsSilent
+                tracing::warn!(skycms = %self.config.url,
+                    "SkyCMS did not answer in time, so its users are not signed in here");
+                SessionCheck::NoAnswer
             });
-        let good_for = match word {
-            Word::IsSilent => PAUSE,
+        let good_for = match check {
+            SessionCheck::NoAnswer => PAUSE,
             _ => GOOD_FOR,
         };
-        *known = Some(Said {
+        *known = Some(CachedCheck {
             until: now + good_for,
-            is_users: match word {
-                Word::Is(_) => true,
-                Word::IsSilent => was_users,
-                Word::Leads(_) | Word::Refuses | Word::ProvesNothing => false,
+            was_valid: match check {
+                SessionCheck::Valid(_) => true,
+                SessionCheck::NoAnswer => was_valid,
+                SessionCheck::Redirects(_)
+                | SessionCheck::Refused
+                | SessionCheck::ProvesNothing => false,
             },
-            word: word.clone(),
+            check: check.clone(),
         });
-        word
+        check
     }
 
     /// SkyCMS's session among the cookies; empty: there is none. ASP.NET cuts a long one into
@@ -211,51 +213,51 @@ impl SkyCms {
         if known.len() >= MOST && !known.contains_key(&session) {
             let now = self.clock.now();
             // One that is locked is being asked about.
-            let mut keep = |is_kept: fn(&Said, OffsetDateTime) -> bool| {
+            let mut keep = |is_kept: fn(&CachedCheck, OffsetDateTime) -> bool| {
                 known.retain(|_, known| {
                     known.try_lock().map_or(true, |known| {
-                        known.as_ref().is_some_and(|said| is_kept(said, now))
+                        known.as_ref().is_some_and(|cached| is_kept(cached, now))
                     })
                 });
                 known.len() < MOST
             };
             // Nobody has so many users: somebody is making sessions up.
-            if !keep(Said::is_remembered) && !keep(|said, _| said.is_users) {
+            if !keep(CachedCheck::is_remembered) && !keep(|cached, _| cached.was_valid) {
                 known.clear();
             }
         }
         Arc::clone(known.entry(session).or_default())
     }
 
-    async fn ask(&self, cookies: &str, turns: &Semaphore) -> Word {
+    async fn ask(&self, cookies: &str, turns: &Semaphore) -> SessionCheck {
         let Ok(_turn) = turns.acquire().await else {
-            return Word::IsSilent;
+            return SessionCheck::NoAnswer;
         };
         let pages = [
             (&self.config.admin_page, Role::Admin),
             (&self.config.editor_page, Role::Editor),
         ];
-        let mut word = Word::Refuses;
+        let mut check = SessionCheck::Refused;
         for (page, role) in pages {
-            word = self.open(page, role, cookies).await;
-            match word {
-                Word::Is(_) if cookies.is_empty() => return proves_nothing(page),
+            check = self.open(page, role, cookies).await;
+            match check {
+                SessionCheck::Valid(_) if cookies.is_empty() => return proves_nothing(page),
                 // Asked only now: the page may just have been opened to everybody.
-                Word::Is(_) => {
+                SessionCheck::Valid(_) => {
                     return match self.open(page, role, "").await {
-                        Word::Is(_) => proves_nothing(page),
-                        Word::IsSilent => Word::IsSilent,
-                        _ => word,
+                        SessionCheck::Valid(_) => proves_nothing(page),
+                        SessionCheck::NoAnswer => SessionCheck::NoAnswer,
+                        _ => check,
                     };
                 }
-                Word::IsSilent => return word,
+                SessionCheck::NoAnswer => return check,
                 _ => {}
             }
         }
-        word
+        check
     }
 
-    async fn open(&self, page: &Url, role: Role, cookies: &str) -> Word {
+    async fn open(&self, page: &Url, role: Role, cookies: &str) -> SessionCheck {
         let mut request = self.http.get(page.clone());
         if let Ok(mut value) = HeaderValue::from_str(cookies)
             && !cookies.is_empty()
@@ -267,26 +269,28 @@ impl SkyCms {
             Ok(answer) => answer,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(%error, cause, "SkyCMS did not answer, {SO}");
-                return Word::IsSilent;
+                tracing::warn!(%error, cause,
+                    "SkyCMS did not answer, so its users are not signed in here");
+                return SessionCheck::NoAnswer;
             }
         };
         let status = answer.status();
         match status {
-            StatusCode::OK => Word::Is(role),
+            StatusCode::OK => SessionCheck::Valid(role),
             status if status.is_redirection() => answer
                 .headers()
                 .get(header::LOCATION)
                 .and_then(|location| page.join(location.to_str().ok()?).ok())
-                .map_or(Word::Refuses, Word::Leads),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Word::Refuses,
+                .map_or(SessionCheck::Refused, SessionCheck::Redirects),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SessionCheck::Refused,
             status if status.is_client_error() => {
                 tracing::warn!(%page, %status, "SkyCMS has no such page: {SEE}");
-                Word::Refuses
+                SessionCheck::Refused
             }
             status => {
-                tracing::warn!(%page, %status, "SkyCMS gave no usable answer, {SO}");
-                Word::IsSilent
+                tracing::warn!(%page, %status,
+                    "SkyCMS gave no usable answer, so its users are not signed in here");
+                SessionCheck::NoAnswer
             }
         }
     }
@@ -332,12 +336,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_counts_for_a_minute_whatever_becomes_of_the_clock() {
+    fn a_check_counts_for_a_minute_whatever_becomes_of_the_clock() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let said = Said {
-            word: Word::IsSilent,
+        let cached = CachedCheck {
+            check: SessionCheck::NoAnswer,
             until: now + GOOD_FOR,
-            is_users: false,
+            was_valid: false,
         };
         for (later, counts) in [
             (Duration::ZERO, true),
@@ -345,7 +349,7 @@ mod tests {
             (GOOD_FOR, false),
             (-Duration::HOUR, false),
         ] {
-            assert_eq!(said.counts(now + later), counts, "{later}");
+            assert_eq!(cached.counts(now + later), counts, "{later}");
         }
     }
 
@@ -367,18 +371,18 @@ mod tests {
     async fn made_up_sessions_push_no_user_out() {
         let skycms = skycms();
         let now = skycms.clock.now();
-        let say = async |session: &str, word: Word| {
+        let cache = async |session: &str, check: SessionCheck| {
             let known = skycms.known(hash(session));
-            *known.lock().await = Some(Said {
+            *known.lock().await = Some(CachedCheck {
                 until: now + GOOD_FOR,
-                is_users: matches!(word, Word::Is(_)),
-                word,
+                was_valid: matches!(check, SessionCheck::Valid(_)),
+                check,
             });
             known
         };
-        let user = say("a user", Word::Is(Role::Editor)).await;
+        let user = cache("a user", SessionCheck::Valid(Role::Editor)).await;
         for session in 0..MOST + 10 {
-            say(&session.to_string(), Word::Refuses).await;
+            cache(&session.to_string(), SessionCheck::Refused).await;
         }
         assert!(Arc::ptr_eq(&user, &skycms.known(hash("a user"))));
     }

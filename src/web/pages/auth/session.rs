@@ -15,7 +15,7 @@ use cookie::{Cookie, SameSite};
 use super::kept;
 use crate::domain::DEFAULT_SITE;
 use crate::domain::session::{Role, Source};
-use crate::skycms::Word;
+use crate::skycms::SessionCheck;
 use crate::store::{Beginning, PasswordShown, Session, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
@@ -60,7 +60,7 @@ pub(crate) async fn signed_in(
     let Some(skycms) = &state.skycms else {
         return Ok(None);
     };
-    let Word::Is(role) = skycms.word(headers).await else {
+    let SessionCheck::Valid(role) = skycms.check_session(headers).await else {
         return Ok(None);
     };
     let user = words::somebody_of_skycms(role);
@@ -152,14 +152,16 @@ async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Result<R
         ..SignInElsewhere::default()
     };
     if let Some(skycms) = &state.skycms {
-        match skycms.word(&parts.headers).await {
-            Word::Leads(address) => {
+        match skycms.check_session(&parts.headers).await {
+            SessionCheck::Redirects(address) => {
                 let next = format!("{}{path}", state.public.prefix);
                 elsewhere.address = Some(skycms.way_in(&address, &next));
             }
-            Word::IsSilent => elsewhere.why_not = Some(words::WhyNot::Silent),
-            Word::ProvesNothing => elsewhere.why_not = Some(words::WhyNot::ProvesNothing),
-            Word::Is(_) | Word::Refuses => elsewhere.why_not = Some(words::WhyNot::Refused),
+            SessionCheck::NoAnswer => elsewhere.why_not = Some(words::WhyNot::Silent),
+            SessionCheck::ProvesNothing => elsewhere.why_not = Some(words::WhyNot::ProvesNothing),
+            SessionCheck::Valid(_) | SessionCheck::Refused => {
+                elsewhere.why_not = Some(words::WhyNot::Refused);
+            }
         }
     }
     if let Some(kept) = kept {
