@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::CliError;
 use super::output::{Progress, say};
-use super::service::{Service, Trouble};
+use super::service::{Failure, Service};
 use crate::domain::DEFAULT_SITE;
 
 /// How long the service holds one answer: short where somebody watches, elsewhere long enough that
@@ -255,15 +255,15 @@ pub(super) async fn follow(
         let answered = tokio::time::timeout(left, service.show(&latest.id, hold)).await;
         match answered {
             Ok(Ok(answer)) => latest = Published::read(answer)?,
-            Ok(Err(Trouble::Temporary { words, .. })) => {
+            Ok(Err(Failure::Temporary { words, .. })) => {
                 progress.tell(format_args!("{}: {words}", latest.id));
             }
             // Not wrong use, which says that nothing was queued: a token may be revoked meanwhile.
-            Ok(Err(trouble)) => {
+            Ok(Err(failure)) => {
                 return Err(CliError::Failed(format!(
                     "publish {} cannot be followed any more: {}",
                     latest.id,
-                    CliError::from(trouble),
+                    CliError::from(failure),
                 )));
             }
             Err(_) => return Ok(latest),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::follow::{Goal, Published, follow};
 use super::output::{note, say};
-use super::service::{Service, Trouble, retry};
+use super::service::{Failure, Service, retry};
 use super::{CliError, SITE_HELP};
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, SiteName};
@@ -80,12 +80,12 @@ impl Publish {
         // Always as one and the same publish.
         let publish = async || service.publish(&key, &body).await;
         let accepted = retry(Duration::from_secs(self.retry_for), publish).await;
-        let accepted = accepted.map_err(|trouble| match trouble {
-            Trouble::Temporary { words, .. } => CliError::Failed(format!(
+        let accepted = accepted.map_err(|failure| match failure {
+            Failure::Temporary { words, .. } => CliError::Failed(format!(
                 "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
                 self.retry_for
             )),
-            trouble => trouble.into(),
+            failure => failure.into(),
         })?;
         let published = Published::read(accepted)?;
         for widened in &published.widened {

@@ -28,23 +28,24 @@ pub(super) struct Service {
     http: Client,
 }
 
-pub(super) enum Trouble {
+/// Why the service did not give what it was asked for.
+pub(super) enum Failure {
     /// Trying again may help; after so long, if the service said so.
     Temporary {
         words: String,
         again_after: Option<Duration>,
     },
     /// Trying again cannot help: what was asked for is not right.
-    Refused(String),
+    WrongUse(String),
     /// Trying again cannot help until somebody has fixed something.
-    Failed(String),
+    Permanent(String),
 }
 
-impl From<Trouble> for CliError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Refused(words) => Self::WrongUse(words),
-            Trouble::Temporary { words, .. } | Trouble::Failed(words) => Self::Failed(words),
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::WrongUse(words) => Self::WrongUse(words),
+            Failure::Temporary { words, .. } | Failure::Permanent(words) => Self::Failed(words),
         }
     }
 }
@@ -103,35 +104,35 @@ impl Service {
         })
     }
 
-    pub(super) async fn publish(&self, key: &str, body: &Value) -> Result<Value, Trouble> {
+    pub(super) async fn publish(&self, key: &str, body: &Value) -> Result<Value, Failure> {
         let key = HeaderValue::try_from(key).map_err(|_| {
-            Trouble::Refused("--idempotency-key: must be visible ASCII characters".into())
+            Failure::WrongUse("--idempotency-key: must be visible ASCII characters".into())
         })?;
         let request = self.http.post(&self.publishes);
         let request = request.header("idempotency-key", key).json(body);
         self.ask(request, Duration::ZERO).await
     }
 
-    pub(super) async fn dry_run(&self, body: &Value) -> Result<Value, Trouble> {
+    pub(super) async fn dry_run(&self, body: &Value) -> Result<Value, Failure> {
         let request = self.http.post(format!("{}?dry_run=true", self.publishes));
         self.ask(request.json(body), Duration::ZERO).await
     }
 
     /// A publish as soon as it has ended, or as it is after `wait`.
-    pub(super) async fn show(&self, id: &str, wait: Duration) -> Result<Value, Trouble> {
+    pub(super) async fn show(&self, id: &str, wait: Duration) -> Result<Value, Failure> {
         let request = self.http.get(format!("{}/{id}", self.publishes));
         let request = request.header("prefer", format!("wait={}", wait.as_secs()));
         self.ask(request, wait).await
     }
 
-    async fn ask(&self, request: RequestBuilder, wait: Duration) -> Result<Value, Trouble> {
+    async fn ask(&self, request: RequestBuilder, wait: Duration) -> Result<Value, Failure> {
         let limit = wait + ANSWER_TIMEOUT;
         let no_answer = |error: reqwest::Error| {
             let why = match error.is_timeout() && !error.is_connect() {
                 true => format!("not within {} s", limit.as_secs()),
                 false => causes(&error.without_url()),
             };
-            Trouble::Temporary {
+            Failure::Temporary {
                 words: format!("no answer from {}: {why}", self.publishes),
                 again_after: None,
             }
@@ -149,7 +150,7 @@ impl Service {
         let body = answer.bytes().await.map_err(no_answer)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| {
-                Trouble::Failed(format!(
+                Failure::Permanent(format!(
                     "{uri} answered {status} without JSON: is SKYCMS_CDN_URL the address of the service?"
                 ))
             });
@@ -167,16 +168,16 @@ impl Service {
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Trouble::Temporary {
+            | StatusCode::GATEWAY_TIMEOUT => Failure::Temporary {
                 words,
                 again_after: text(header::RETRY_AFTER)
                     .and_then(|seconds| seconds.parse().ok())
                     .map(Duration::from_secs),
             },
             // The request is right: somebody has to enter settings first.
-            StatusCode::CONFLICT => Trouble::Failed(words),
-            status if status.is_client_error() => Trouble::Refused(words),
-            _ => Trouble::Failed(words),
+            StatusCode::CONFLICT => Failure::Permanent(words),
+            status if status.is_client_error() => Failure::WrongUse(words),
+            _ => Failure::Permanent(words),
         })
     }
 }
@@ -184,20 +185,20 @@ impl Service {
 /// Asks again for a while, as long as that may help.
 pub(super) async fn retry(
     limit: Duration,
-    mut ask: impl AsyncFnMut() -> Result<Value, Trouble>,
-) -> Result<Value, Trouble> {
+    mut ask: impl AsyncFnMut() -> Result<Value, Failure>,
+) -> Result<Value, Failure> {
     let progress = Progress::new();
     let mut end = pin!(tokio::time::sleep(limit));
     let mut pause = FIRST_PAUSE;
     loop {
         let (words, again_after) = match ask().await {
-            Err(Trouble::Temporary { words, again_after }) => (words, again_after),
+            Err(Failure::Temporary { words, again_after }) => (words, again_after),
             answered => return answered,
         };
         progress.tell(format_args!("trying again: {words}"));
         tokio::select! {
             biased;
-            () = &mut end => return Err(Trouble::Temporary { words, again_after }),
+            () = &mut end => return Err(Failure::Temporary { words, again_after }),
             () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
