@@ -91,7 +91,7 @@ pub enum Command {
     Check(check::Check),
     /// Publish paths, tags or everything through a running service
     Publish(publish::Publish),
-    /// Tell how far a publish is
+    /// Show a publish's status
     Status(status::Status),
     /// Import the CloudFront settings of SkyCMS
     ImportSkycms(import_skycms::ImportSkycms),

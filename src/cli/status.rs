@@ -1,4 +1,4 @@
-//! `status`: how far a publish is.
+//! `status`: shows a publish's status.
 
 use std::time::Duration;
 
