@@ -123,7 +123,7 @@ impl FromRequest<AppState> for Call {
         let is_large = turn.is_some();
         let parsed = state.turns.compute(is_large, move || parsed(&bytes, key));
         let (body, idempotency_key) = parsed.await?;
-        // As the recommendation says, what makes no sense is ignored, and so are several.
+        // As the recommendation says, a malformed value is ignored, and so are several.
         let traceparent = one(&headers, "traceparent").map(str::trim);
         Ok(Self {
             site,
