@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::{Dispatcher, Ended};
@@ -14,26 +15,22 @@ use crate::store::{Covered, PollClaim, PollRecorded, Publishes, StoreError};
 impl Dispatcher {
     /// Claims invalidations that are due to be asked about, and starts a call for each. Returns how
     /// many there are.
-    pub(super) async fn start_polls(
-        &self,
-        tasks: &mut JoinSet<Ended>,
-    ) -> Result<usize, StoreError> {
+    pub(super) async fn start_polls(&self, tasks: &mut JoinSet<Ended>) -> Result<i64, StoreError> {
         let most = self.polls.available_permits();
         let (token, now) = (self.clock.id(), self.clock.now());
         let claims = self.store.claim_polls(most, token, now).await?;
-        let started = claims.len();
+        let mut started = 0;
         for claim in claims {
             let dispatcher = self.clone();
-            let call = Arc::clone(&self.polls).try_acquire_owned();
-            tasks.spawn(async move {
-                let _call = call;
-                dispatcher.poll(claim).await
-            });
+            let place = Arc::clone(&self.polls).try_acquire_owned().ok();
+            tasks.spawn(async move { dispatcher.poll(claim, place).await });
+            started += 1;
         }
         Ok(started)
     }
 
-    async fn poll(&self, claim: PollClaim) -> Ended {
+    /// Asks in a place of its own, which it gives back before it wakes the dispatcher.
+    async fn poll(&self, claim: PollClaim, place: Option<OwnedSemaphorePermit>) -> Ended {
         let settings = claim.usable_settings();
         let (distribution, id) = (&claim.distribution, &claim.cloudfront_id);
         let outcome = match &claim.settings {
@@ -81,6 +78,7 @@ impl Dispatcher {
         if matches!(after, AfterGet::Again { .. }) || recorded == Some(PollRecorded::Ours) {
             return Ended::Later;
         }
+        drop(place);
         // Something waited for its end; or its answer was lost, and nobody knows whether.
         self.wake.wake();
         Ended::Called
