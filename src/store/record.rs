@@ -13,8 +13,8 @@ use super::transitions::{count_usage, lock_publishes, lock_settings, move_publis
 use super::{Result, SendClaim, Store, integer};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
-    AfterCreate, Attempt, AwsError, InvalidationId, InvalidationStatus as Status, Item, Limits,
-    RateLesson, Verdict, WaitReason,
+    AfterCreate, Attempt, AwsError, Beliefs, InvalidationId, InvalidationStatus as Status, Item,
+    Limits, RateLesson, Verdict, WaitReason,
 };
 
 /// How a call ended, ready to be recorded.
@@ -85,7 +85,7 @@ impl Recording<'_> {
         if proves {
             self.prove().await?;
         }
-        self.release_distribution(verdict).await?;
+        let made_room = self.release_distribution(&verdict.beliefs).await?;
         if changes_others(&verdict.after) {
             lock_settings(self.tx, site).await?;
         }
@@ -115,7 +115,11 @@ impl Recording<'_> {
                 attempt,
             } => {
                 let until = next_call.map_or(*until, |next| next.max(*until));
-                let until = try_again.unwrap_or(until);
+                let until = match why {
+                    // Whoever recorded that end could not know that this would wait for it.
+                    WaitReason::Quota if made_room => self.now,
+                    _ => try_again.unwrap_or(until),
+                };
                 self.queued(*why, until, error, *attempt).await?
             }
             AfterCreate::Failed { error, rest_too } => {
@@ -187,17 +191,23 @@ impl Recording<'_> {
         Ok(())
     }
 
-    async fn release_distribution(&mut self, verdict: &Verdict) -> Result<()> {
-        sqlx::query!(
-            "UPDATE distribution SET lease_token = NULL, lease_until = NULL, beliefs = $3
-             WHERE id = $1 AND lease_token = $2",
+    /// Gives the lease back, and returns whether something has ended at the distribution since the
+    /// call was planned: then it may have made room after CloudFront found none.
+    async fn release_distribution(&mut self, beliefs: &Beliefs) -> Result<bool> {
+        let made_room = sqlx::query_scalar!(
+            r#"UPDATE distribution SET lease_token = NULL, lease_until = NULL,
+                                       beliefs = CASE WHEN completed_at IS DISTINCT FROM $4 THEN $5::jsonb ELSE $3 END
+               WHERE id = $1 AND lease_token = $2
+               RETURNING completed_at IS DISTINCT FROM $4 as "made_room!""#,
             self.claim.inputs.settings.distribution_id.as_str(),
             self.claim.taking.token,
-            serde_json::json!(verdict.beliefs),
+            serde_json::json!(beliefs),
+            self.claim.inputs.completed_at,
+            serde_json::json!(beliefs.with_room()),
         )
-        .execute(&mut *self.tx)
+        .fetch_optional(&mut *self.tx)
         .await?;
-        Ok(())
+        Ok(made_room.unwrap_or_default())
     }
 
     /// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it

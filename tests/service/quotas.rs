@@ -525,6 +525,31 @@ async fn a_refusal_for_quota_waits_for_the_next_completion() {
     assert_eq!(publish["invalidations"][0]["attempts"], 1);
 }
 
+/// CloudFront refuses a call, and what it was refused for ends before its answer has come.
+#[tokio::test]
+async fn a_refusal_for_quota_does_not_wait_if_something_completed_during_the_call() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox
+        .config(json!({ "wildcards_in_progress": 1, "in_progress_ms": 600_000 }))
+        .await;
+    service.publish_and_run("/a/*").await;
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    sandbox.fail_creates(1, slow).await;
+    let second = service.api.publish_path("/b/*").await;
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    sandbox.wait_for_creates(2).await;
+    sandbox.complete().await;
+    service.pass(2).await;
+    service.advance(Duration::SECOND);
+    calling.await.unwrap().unwrap();
+    assert_eq!(service.state_of(&second).await, "in_progress");
+    let calls = sandbox.outcomes().await;
+    let refused = "TooManyInvalidationsInProgress";
+    assert_eq!(calls, ["Accepted", refused, "Accepted"]);
+}
+
 #[tokio::test]
 async fn a_batch_beyond_the_real_quota_goes_in_halves() {
     let service = Stepped::start().await;
@@ -815,7 +840,7 @@ async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
     service.publish_and_run("/first").await;
     service.pass(2).await;
     let now = service.state.clock.now();
-    let due = service.state.store.due(&[], true, now).await.unwrap();
+    let due = service.state.store.due(&[], 1, now).await.unwrap();
     assert!(!due.is_now() && due.next.is_some(), "{due:?}");
     service.pass(10).await;
     assert_eq!(service.sent().await, [["/first"]]);

@@ -228,6 +228,14 @@ impl Beliefs {
             }
         }
     }
+
+    /// Without CloudFront's word that a quota is full, where something has ended since.
+    pub fn with_room(mut self) -> Self {
+        for kind in Kind::ALL {
+            self.of_mut(kind).full_at = None;
+        }
+        self
+    }
 }
 
 /// How long a site has been waiting for room.
