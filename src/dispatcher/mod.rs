@@ -193,8 +193,8 @@ impl Dispatcher {
         for site in &due.sites {
             self.start_send(*site, tasks);
         }
-        if due.questions && self.start_polls(tasks).await? == 0 {
-            // Somebody is changing them. None will end and be a reason to look again.
+        if due.questions > 0 && self.start_polls(tasks).await? < due.questions {
+            // Somebody is changing some of them, and may leave them as they were.
             due.next = Some(self.clock.now());
         }
         Ok(due)
@@ -203,9 +203,9 @@ impl Dispatcher {
     /// What is due. Sites that are being served are looked at again when their turn ends; so is
     /// everything when one of the questions ends that take all the places.
     async fn due(&self) -> Result<Due, StoreError> {
-        let may_ask = self.polls.available_permits() > 0;
+        let places = self.polls.available_permits();
         let served = self.wake.served();
-        self.store.due(&served, may_ask, self.clock.now()).await
+        self.store.due(&served, places, self.clock.now()).await
     }
 
     /// A clock that was set back must not put off what was due by the old one.

@@ -16,34 +16,35 @@ pub struct Due {
     /// Sites that have something to send and that nothing known holds back, the longest unserved
     /// first.
     pub sites: Vec<SiteId>,
-    /// Whether something is to be asked about.
-    pub questions: bool,
+    /// How many questions are due, at most as many as there are places for.
+    pub questions: i64,
     /// When anything else is due: in the past if there are more sites than are named.
     pub next: Option<OffsetDateTime>,
 }
 
 impl Due {
     pub const fn is_now(&self) -> bool {
-        !self.sites.is_empty() || self.questions
+        !self.sites.is_empty() || self.questions > 0
     }
 }
 
 impl Store {
-    /// What sites other than `served` have to send and, with `may_ask`, what is to be asked about.
-    pub async fn due(&self, served: &[SiteId], may_ask: bool, now: OffsetDateTime) -> Result<Due> {
+    /// What sites other than `served` have to send, and what is to be asked about, as far as there
+    /// are places for questions.
+    pub async fn due(&self, served: &[SiteId], places: usize, now: OffsetDateTime) -> Result<Due> {
         Ok(sqlx::query_as!(
             Due,
             r#"WITH pending AS (SELECT site_id, at, sent_at FROM due_site WHERE site_id <> ALL($1)),
                  due AS (SELECT site_id, sent_at FROM pending WHERE at <= $3 ORDER BY sent_at NULLS FIRST LIMIT 64)
                SELECT ARRAY(SELECT site_id FROM due ORDER BY sent_at NULLS FIRST) as "sites!: Vec<SiteId>",
-                      $2 AND EXISTS (
-                        SELECT FROM invalidation
-                        WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3) as "questions!",
+                      (SELECT count(*) FROM (
+                         SELECT FROM invalidation
+                         WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3 LIMIT $2) AS asked) as "questions!",
                       least((SELECT min(at) FROM pending WHERE site_id NOT IN (SELECT site_id FROM due)),
                             (SELECT min(next_at) FROM invalidation
-                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3 AND $2)) as next"#,
+                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3 AND $2 > 0)) as next"#,
             served as &[SiteId],
-            may_ask,
+            i64::try_from(places).unwrap_or(i64::MAX),
             now,
         )
         .fetch_one(&self.pool)

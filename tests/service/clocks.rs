@@ -180,15 +180,15 @@ async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
     let connection = &mut store.connect().await.unwrap();
     let inputs = store.plan_inputs(connection, site, &service.state.limits, now);
     let inputs = inputs.await.unwrap().unwrap();
-    assert_eq!(store.due(&[], true, now).await.unwrap().sites, [site]);
+    assert_eq!(store.due(&[], 1, now).await.unwrap().sites, [site]);
     let until = now + Duration::seconds(30);
     let wait = Wait::new(WaitReason::Quota, until);
     let waits = store.note_wait(connection, &inputs, wait, now);
     assert!(waits.await.unwrap());
-    let waiting = store.due(&[], true, now).await.unwrap();
+    let waiting = store.due(&[], 1, now).await.unwrap();
     assert!(!waiting.is_now());
     assert_eq!(waiting.next, Some(until));
-    assert_eq!(store.due(&[], true, until).await.unwrap().sites, [site]);
+    assert_eq!(store.due(&[], 1, until).await.unwrap().sites, [site]);
 }
 
 /// Whoever has locked one site may wait for another.

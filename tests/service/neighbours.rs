@@ -31,7 +31,7 @@ async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
         .unwrap()
         .unwrap();
     assert!(store.remove_site(site, now).await.unwrap());
-    let due = store.due(&[], true, now).await.unwrap();
+    let due = store.due(&[], 1, now).await.unwrap();
     assert!(!due.is_now() && due.next.is_none(), "{due:?}");
     let path = service.publish_and_run("/path").await;
     assert_eq!(service.state_of(&path).await, "in_progress");

@@ -828,7 +828,7 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
     service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(31).await;
     let now = service.state.clock.now();
-    let due = service.state.store.due(&[], true, now).await.unwrap();
+    let due = service.state.store.due(&[], 1, now).await.unwrap();
     assert!(!due.is_now() && due.next.is_some(), "{due:?}");
     // And what it leaves waiting goes as soon as the settings work again.
     let on = json!({ "enabled": true });
@@ -841,15 +841,20 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
 }
 
 #[tokio::test]
-async fn while_no_more_may_be_asked_nothing_is_due_to_be_asked_about() {
+async fn as_many_questions_are_due_as_there_are_places_for() {
     let service = Stepped::start().await;
-    service.publish_and_run("/about").await;
+    service.sandbox.never_complete().await;
+    for path in ["/a", "/b", "/c"] {
+        service.publish_and_run(path).await;
+    }
     let (store, now) = (&service.state.store, service.state.clock.now());
-    for now in [now, now + Duration::MINUTE] {
-        let due = store.due(&[], true, now).await.unwrap();
-        assert!(due.questions || due.next.is_some(), "{due:?}");
-        let due = store.due(&[], false, now).await.unwrap();
-        assert!(!due.is_now() && due.next.is_none(), "{due:?}");
+    for (now, questions) in [(now, [0, 0, 0]), (now + Duration::MINUTE, [0, 2, 3])] {
+        for (places, questions) in [0, 2, 64].into_iter().zip(questions) {
+            let due = store.due(&[], places, now).await.unwrap();
+            assert_eq!(due.questions, questions, "{due:?}");
+            let later = places > 0 && questions == 0;
+            assert_eq!(due.next.is_some(), later, "{due:?}");
+        }
     }
 }
 
