@@ -10,21 +10,20 @@ use super::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, SiteId};
 use crate::domain::{Item, KindCounts, Widened};
 use crate::store::{column, integer};
 
-/// Stores publishes, in one transaction if none of them repeats an earlier one.
+/// Stores publishes: many in one statement, whether or not some repeat earlier ones.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
 ) -> sqlx::Result<Vec<Acceptance>> {
-    let stored = match publishes {
-        [publish] => insert_one(connection, publish).await,
-        _ => insert_all(connection, publishes).await,
-    };
-    match stored {
-        Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
-        Err(error) if !is_repeat(&error) => return Err(error),
-        Err(_) => {}
+    if let [publish] = publishes {
+        match insert_one(connection, publish).await {
+            Ok(()) => return Ok(vec![Acceptance::Stored]),
+            // One with the same identifier or key is stored already.
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
+            Err(error) => return Err(error),
+        }
     }
-    let stored = insert_missing(connection, publishes).await?;
+    let stored = insert_new(connection, publishes).await?;
     let mut outcomes = Vec::with_capacity(publishes.len());
     for publish in publishes {
         outcomes.push(if stored.contains(&publish.id) {
@@ -42,20 +41,14 @@ pub(super) async fn insert(
     Ok(outcomes)
 }
 
-/// Whether one with the same identifier or key is stored already.
-fn is_repeat(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
-}
-
 impl NewPublish {
     fn widened_json(&self) -> Option<serde_json::Value> {
         (!self.widened.is_empty()).then(|| serde_json::json!(self.widened))
     }
 }
 
-/// Stores a lone publish, as most are, without what [`insert_all`] prepares for many.
+/// Stores a lone publish, as most are, without what [`insert_new`] prepares for many: with a quick
+/// disk, a publisher who waits for each answer gets a fifth more of them.
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let counts = KindCounts::of(&publish.items);
@@ -81,57 +74,44 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
-/// Inserts many publishes in one statement, which ends as given.
-macro_rules! insert_many {
-    ($publishes:ident, $end:literal) => {{
-        let counts = column($publishes, |publish| KindCounts::of(&publish.items));
-        let keys = column($publishes, |publish| publish.idempotency_key.as_ref());
-        sqlx::query!(
-            r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key,
-                                   body_hash, traceparent, published_by)
-              SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash,
-                     trace, publisher
-              FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
-                           unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
-                           unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
-                AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)"
-                + $end,
-            &column($publishes, |publish| publish.site.0),
-            &column($publishes, |publish| publish.id),
-            &column($publishes, |publish| publish.received_at),
-            // Items have no line breaks: `domain` encodes or refuses control characters.
-            &column($publishes, |publish| {
-                let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-                items.join("\n")
-            }),
-            &column(&counts, |counts| integer(counts.files)),
-            &column(&counts, |counts| integer(counts.wildcards)),
-            &column($publishes, |publish| publish.widened_json()) as &[Option<serde_json::Value>],
-            &column(&keys, |key| key.map(|key| key.key.as_str())) as &[Option<&str>],
-            &column(&keys, |key| key.map(|key| &key.body_hash[..])) as &[Option<&[u8]>],
-            &column($publishes, |publish| {
-                publish.traceparent.as_ref().map(ToString::to_string)
-            }) as &[Option<String>],
-            &column($publishes, |publish| publish.publisher.to_string()),
-        )
-    }};
-}
-
-/// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
-/// looked for.
-async fn insert_all(connection: &mut PgConnection, publishes: &[&NewPublish]) -> sqlx::Result<()> {
-    insert_many!(publishes, "").execute(connection).await?;
-    Ok(())
-}
-
-/// Stores those that are new, and returns their identifiers.
-async fn insert_missing(
+/// Stores those that repeat none, and returns their identifiers.
+async fn insert_new(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
 ) -> sqlx::Result<HashSet<Uuid>> {
-    let stored = insert_many!(publishes, " ON CONFLICT DO NOTHING RETURNING id");
-    let stored = stored.fetch_all(connection).await?;
-    Ok(stored.into_iter().map(|row| row.id).collect())
+    let counts = column(publishes, |publish| KindCounts::of(&publish.items));
+    let keys = column(publishes, |publish| publish.idempotency_key.as_ref());
+    let stored = sqlx::query_scalar!(
+        r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
+                               traceparent, published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
+                 publisher
+          FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
+                       unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
+                       unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
+            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)
+          ON CONFLICT DO NOTHING RETURNING id",
+        &column(publishes, |publish| publish.site.0),
+        &column(publishes, |publish| publish.id),
+        &column(publishes, |publish| publish.received_at),
+        // Items have no line breaks: `domain` encodes or refuses control characters.
+        &column(publishes, |publish| {
+            let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+            items.join("\n")
+        }),
+        &column(&counts, |counts| integer(counts.files)),
+        &column(&counts, |counts| integer(counts.wildcards)),
+        &column(publishes, |publish| publish.widened_json()) as &[Option<serde_json::Value>],
+        &column(&keys, |key| key.map(|key| key.key.as_str())) as &[Option<&str>],
+        &column(&keys, |key| key.map(|key| &key.body_hash[..])) as &[Option<&[u8]>],
+        &column(publishes, |publish| {
+            publish.traceparent.as_ref().map(ToString::to_string)
+        }) as &[Option<String>],
+        &column(publishes, |publish| publish.publisher.to_string()),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(stored.into_iter().collect())
 }
 
 /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
