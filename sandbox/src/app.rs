@@ -1,7 +1,8 @@
 //! What all handlers share: the state and the only clock.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 
 use crate::state::{Start, State};
@@ -24,7 +25,7 @@ impl App {
 
     /// The state, locked. Never held across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Back to how it started.

@@ -1,9 +1,10 @@
 //! PostgreSQL goes away and comes back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use secrecy::SecretBox;
 use serde_json::json;
 use skycms_cdn::store::{Changes, Connection, DatabaseTimeouts, Sealer, Store, listen};
@@ -65,7 +66,7 @@ impl Line {
         let present = Arc::clone(&silence);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let silent = present.lock().unwrap().clone();
+                let silent = present.lock().clone();
                 let mut server = UnixStream::connect(&server).await.unwrap();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -85,7 +86,7 @@ impl Line {
 
     /// No existing connection hears anything any more.
     fn fall_silent(&self) {
-        let mut silence = self.silence.lock().unwrap();
+        let mut silence = self.silence.lock();
         std::mem::take(&mut *silence).cancel();
     }
 

@@ -2,12 +2,13 @@
 //! it is told.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -89,7 +90,7 @@ impl Receiver {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap()
+        self.inner.lock()
     }
 }
 

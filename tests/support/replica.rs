@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::{Api, Database, Sandbox, TIMEOUT, Variables, eventually, service_program, variables};
@@ -51,7 +52,7 @@ impl Replica {
         let (stdout, lines) = (child.stdout.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
+                lines.lock().push(line);
             }
         });
         Self {
@@ -64,7 +65,7 @@ impl Replica {
 
     /// The word behind `field` in the log, from the first line that has it.
     pub(crate) fn find(&self, field: &str) -> Option<String> {
-        let log = self.log.lock().unwrap();
+        let log = self.log.lock();
         let (_, rest) = log.iter().find_map(|line| line.split_once(field))?;
         let ends = |c: char| c.is_whitespace() || c == '"';
         rest.split(ends).next().map(str::to_owned)
@@ -72,17 +73,13 @@ impl Replica {
 
     /// Whether a line of the log holds `text`.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
-        self.log
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.contains(text))
+        self.log.lock().iter().any(|line| line.contains(text))
     }
 
     /// The first line of the log that holds `text`, as soon as there is one.
     pub(crate) async fn line_with(&self, text: &str) -> String {
         eventually(&format!("“{text}” in the log"), || async {
-            let log = self.log.lock().unwrap();
+            let log = self.log.lock();
             log.iter().find(|line| line.contains(text)).cloned()
         })
         .await
@@ -105,7 +102,7 @@ impl Replica {
 
     /// All lines of the log.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lock().clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -139,7 +136,7 @@ impl Drop for Replica {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = self.log.lock().unwrap();
+            let log = self.log.lock();
             println!("--- log of {}\n{}", self.api.base, log.join("\n"));
         }
     }

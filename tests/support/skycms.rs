@@ -1,13 +1,14 @@
 //! A stand-in for SkyCMS: its sign-in, its menu, and the pages that it opens by cookie and role.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Form, Query, State};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, Uri, header};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -80,30 +81,30 @@ impl SkyCms {
     /// Begins a session, as a cookie.
     pub(crate) fn session(&self, role: &str) -> String {
         let session = format!("session-of-{role}-1234567890");
-        let mut inside = self.inside.lock().unwrap();
+        let mut inside = self.inside.lock();
         inside.sessions.insert(session.clone(), role.to_owned());
         session
     }
 
     /// Ends a session there.
     pub(crate) fn end(&self, session: &str) {
-        self.inside.lock().unwrap().sessions.remove(session);
+        self.inside.lock().sessions.remove(session);
     }
 
     pub(crate) fn is(&self, mood: Mood) {
-        self.inside.lock().unwrap().mood = mood;
+        self.inside.lock().mood = mood;
     }
 
     /// From now on it leads everybody to another server.
     pub(crate) fn leads_to(&self, elsewhere: &str) {
-        let mut inside = self.inside.lock().unwrap();
+        let mut inside = self.inside.lock();
         inside.mood = Mood::Elsewhere;
         elsewhere.clone_into(&mut inside.elsewhere);
     }
 
     /// What was asked since the last look: page and headers.
     pub(crate) fn asked(&self) -> Vec<(String, HeaderMap)> {
-        std::mem::take(&mut self.inside.lock().unwrap().asked)
+        std::mem::take(&mut self.inside.lock().asked)
     }
 }
 
@@ -124,7 +125,7 @@ fn session_in(headers: &HeaderMap) -> String {
 }
 
 fn role_of(inside: &Shared, headers: &HeaderMap) -> Option<String> {
-    let sessions = &inside.lock().unwrap().sessions;
+    let sessions = &inside.lock().sessions;
     sessions.get(&session_in(headers)).cloned()
 }
 
@@ -139,7 +140,7 @@ async fn editors_page(state: State<Shared>, uri: Uri, headers: HeaderMap) -> Res
 
 async fn page_for(inside: &Shared, page: &str, headers: &HeaderMap, roles: &[&str]) -> Response {
     let (mood, elsewhere) = {
-        let mut inside = inside.lock().unwrap();
+        let mut inside = inside.lock();
         inside.asked.push((page.to_owned(), headers.clone()));
         (inside.mood, inside.elsewhere.clone())
     };
@@ -189,7 +190,7 @@ struct Fields {
 
 async fn signed_in(State(inside): State<Shared>, Form(fields): Form<Fields>) -> Response {
     let session = format!("browser-session-of-{}", fields.role);
-    let sessions = &mut inside.lock().unwrap().sessions;
+    let sessions = &mut inside.lock().sessions;
     sessions.insert(session.clone(), fields.role);
     let cookie = format!("CosmosAuthCookie={session}; path=/; samesite=lax; httponly");
     let back = if fields.back.is_empty() {
@@ -202,7 +203,7 @@ async fn signed_in(State(inside): State<Shared>, Form(fields): Form<Fields>) -> 
 
 async fn sign_out(State(inside): State<Shared>, headers: HeaderMap) -> Response {
     let session = session_in(&headers);
-    inside.lock().unwrap().sessions.remove(&session);
+    inside.lock().sessions.remove(&session);
     let gone = "CosmosAuthCookie=; path=/; max-age=0";
     ([(header::SET_COOKIE, gone)], Redirect::to("/Editor/Index")).into_response()
 }

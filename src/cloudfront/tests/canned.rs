@@ -1,7 +1,8 @@
 //! A small server that answers each request with the next of its replies, and keeps the requests.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -48,7 +49,7 @@ impl Canned {
             for reply in replies {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read_request(&mut stream).await;
-                seen.lock().unwrap().push(request);
+                seen.lock().push(request);
                 match reply {
                     // A client may have enough before all is written.
                     Reply::Bytes(bytes) => drop(stream.write_all(&bytes).await),
@@ -60,7 +61,7 @@ impl Canned {
             // One more request would be a retry of the SDK's: it must be seen, not refused.
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
-                seen.lock().unwrap().push(request);
+                seen.lock().push(request);
             }
         });
         Self {
@@ -71,7 +72,7 @@ impl Canned {
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().clone()
     }
 }
 

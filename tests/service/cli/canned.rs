@@ -1,7 +1,8 @@
 //! A server that gives the answers it was told, in order, and keeps the requests.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -20,14 +21,14 @@ impl Canned {
             for answer in answers {
                 let (stream, _) = listener.accept().await.unwrap();
                 let request = exchange(stream, &answer).await;
-                kept.lock().unwrap().push(request);
+                kept.lock().push(request);
             }
         });
         Self { url, requests }
     }
 
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().clone()
     }
 }
 
