@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody as _};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 pub(crate) use self::pool::{NoRoom, Owner};
 use self::pool::{Pool, SMALL};
@@ -29,12 +29,8 @@ pub(crate) struct Share {
 }
 
 impl Bodies {
-    fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.0.lock()
-    }
-
     fn share(&self, owner: Owner) -> Share {
-        let number = self.pool().begin(owner);
+        let number = self.0.lock().begin(owner);
         Share {
             bodies: self.clone(),
             number,
@@ -87,16 +83,16 @@ fn is_small(body: &Body) -> bool {
 
 impl Share {
     fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        self.bodies.pool().add(self.number, bytes)
+        self.bodies.0.lock().add(self.number, bytes)
     }
 
     fn stop_waiting(&self) {
-        self.bodies.pool().stop_waiting(self.number);
+        self.bodies.0.lock().stop_waiting(self.number);
     }
 
     /// Stops counting it, because nothing of the body is left in memory.
     pub(crate) fn give_back(&self) {
-        self.bodies.pool().remove(self.number);
+        self.bodies.0.lock().remove(self.number);
     }
 }
 

@@ -35,7 +35,7 @@ async fn what_is_in_memory_is_bounded_and_given_back() {
     let last = share();
     assert!(last.take(SMALL + MOST).is_ok());
     drop(first);
-    assert_eq!(bodies.pool().counted, MOST, "it is given back once");
+    assert_eq!(bodies.0.lock().counted, MOST, "it is given back once");
 }
 
 /// As many as fill it, the first of them the oldest.
@@ -64,7 +64,7 @@ async fn whoever_holds_most_gives_way_to_other_addresses_and_when_slow_to_its_ow
     assert_eq!(cut(&filled), [1], "the oldest of the second address");
     assert!(own.take(SMALL + MOST / 8).is_err());
     drop(own);
-    for body in bodies.pool().bodies.values_mut() {
+    for body in bodies.0.lock().bodies.values_mut() {
         body.since -= CLIENT_TIMEOUT;
     }
     let own = bodies.share(owner(2, true));
@@ -99,7 +99,7 @@ async fn who_holds_all_by_a_token_holds_up_nobody_for_long() {
     let signed = bodies.share(owner(2, false));
     assert!(signed.take(SMALL + 1).is_err());
     drop(signed);
-    for body in bodies.pool().bodies.values_mut() {
+    for body in bodies.0.lock().bodies.values_mut() {
         body.since -= CLIENT_TIMEOUT;
     }
     let signed = bodies.share(owner(2, false));
@@ -125,7 +125,7 @@ async fn what_comes_byte_by_byte_is_gathered() {
     }
     assert_eq!((pieces, came), (2, bytes));
     assert!(share.is_some_and(|share| {
-        let pool = bodies.pool();
+        let pool = bodies.0.lock();
         let body = pool.bodies.get(&share.number);
         body.is_some_and(|body| body.bytes == PIECE + 100 && !body.waits)
     }));
@@ -137,10 +137,10 @@ async fn what_comes_byte_by_byte_is_gathered() {
 async fn an_answer_counts_until_it_has_gone() {
     let bodies = Bodies::default();
     let mut body = bodies.sending(Body::from(vec![0; SMALL + 10]), || owner(1, false));
-    assert_eq!(bodies.pool().counted, 0);
+    assert_eq!(bodies.0.lock().counted, 0);
     let frame = body.frame().await.and_then(Result::ok);
     drop(body);
-    assert_eq!(bodies.pool().counted, 10);
+    assert_eq!(bodies.0.lock().counted, 10);
     drop(frame);
-    assert_eq!(bodies.pool().counted, 0);
+    assert_eq!(bodies.0.lock().counted, 0);
 }
