@@ -60,6 +60,7 @@ mod tokens;
 mod transitions;
 mod waiting;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,10 +157,7 @@ const NUL_CODES: [&str; 2] = ["22021", "22P05"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code);
-        if code.is_some_and(|code| NUL_CODES.contains(&&*code)) {
+        if code_of(&error).is_some_and(|code| NUL_CODES.contains(&&*code)) {
             Self::Nul
         } else {
             Self::Database(error)
@@ -174,23 +172,17 @@ impl StoreError {
 
     /// Whether what was to be stored is there already, as after a commit whose answer was lost.
     pub fn is_stored_already(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else {
-            return false;
-        };
-        error.is_unique_violation()
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.is_unique_violation())
     }
 
     /// Whether a stored row is at fault, so that everything else can still be read.
     pub fn is_about_a_row(&self) -> bool {
         match self {
-            Self::Seal(_) | Self::UnknownItem(_) | Self::NotGranted => true,
-            Self::Database(error) => {
-                matches!(
-                    error,
-                    sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
-                )
-            }
-            Self::Migrate(_) | Self::Nul | Self::SiteGone => false,
+            Self::Seal(_)
+            | Self::UnknownItem(_)
+            | Self::NotGranted
+            | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+            Self::Database(_) | Self::Migrate(_) | Self::Nul | Self::SiteGone => false,
         }
     }
 
@@ -221,6 +213,11 @@ fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
 /// A count as a column holds it.
 fn integer(count: impl TryInto<i32>) -> i32 {
     count.try_into().unwrap_or(i32::MAX)
+}
+
+/// PostgreSQL's code of an error, where it is PostgreSQL's.
+fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }
 
 /// The error of a connection that timed out.
@@ -369,7 +366,6 @@ fn is_lock_timeout(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return false;
     };
-    let database = error.as_database_error();
     // lock_not_available
-    database.is_some_and(|error| error.code().as_deref() == Some("55P03"))
+    code_of(error).as_deref() == Some("55P03")
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use self::insert::{earlier, insert};
 use self::queue::Queue;
-use super::{IdempotencyKey, Result, SiteId, Store};
+use super::{IdempotencyKey, Result, SiteId, Store, code_of};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish with more bytes than this goes to a separate writer, so that small ones never wait for
@@ -284,8 +284,5 @@ impl Writer {
 
 /// Whether the database understood and refused for good, rather than being away.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
