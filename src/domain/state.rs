@@ -2,7 +2,7 @@
 //! database's.
 
 use serde::Serialize;
-use strum::{EnumString, IntoStaticStr, VariantArray};
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 use utoipa::ToSchema;
 
 /// How far a publish is. The last three are ends: `completed` (CloudFront said so),
@@ -34,7 +34,7 @@ impl PublishState {
 
 /// How far an invalidation is. The last three are ends.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantNames,
 )]
 #[strum(const_into_str)]
 pub enum InvalidationStatus {
@@ -57,9 +57,7 @@ impl InvalidationStatus {
 }
 
 /// Why something is held.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum WaitReason {

@@ -183,10 +183,9 @@ fn histogram<const N: usize>(
 impl Inner {
     /// So that the first event is seen as an increase.
     fn begin_at_zero(&self) {
-        for status in InvalidationStatus::VARIANTS.iter().copied() {
-            if status != InvalidationStatus::Queued {
-                let label = [("status", status.into_str())];
-                let _ = self.invalidations.get_or_create(&label);
+        for status in InvalidationStatus::VARIANTS {
+            if *status != InvalidationStatus::Queued.into_str() {
+                let _ = self.invalidations.get_or_create(&[("status", *status)]);
             }
         }
         for state in EdgeState::VARIANTS {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use strum::VariantArray as _;
+use strum::VariantNames as _;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -152,11 +152,7 @@ pub(crate) async fn list(
             text.parse::<InvalidationStatus>().map_err(|_| {
                 Error::BadRequest(format!(
                     "`status` is one of {}; `{text}` is none.",
-                    InvalidationStatus::VARIANTS
-                        .iter()
-                        .map(InvalidationStatus::into_str)
-                        .collect::<Vec<_>>()
-                        .join(", ")
+                    InvalidationStatus::VARIANTS.join(", ")
                 ))
             })
         })
