@@ -5,7 +5,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::turns::{Lines, NoTurn, Permit};
+use super::turns::{Lines, NoTurn, Permit, on_a_thread};
 use crate::clock::Clock;
 use crate::domain::NewPassword;
 
@@ -51,25 +51,21 @@ impl Hasher {
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
         let turn = self.turn(Whose::Known).await?;
         let (password, salt) = (password.secret().clone(), self.clock.random::<16>());
-        blocking(turn, move || {
+        on_a_thread(turn.0, move || {
             argon2()
                 .hash_password_with_salt(password.expose_secret().as_bytes(), &*salt)
                 .map(|hash: PasswordHash| hash.to_string())
                 .map_err(|_| Busy)
         })
-        .await?
+        .await
     }
 }
 
 impl Turn {
     /// Whether `password` is the one that was hashed. Without a hash it takes just as long, and the
     /// answer is no.
-    pub(crate) async fn checks(
-        self,
-        password: SecretString,
-        hash: Option<String>,
-    ) -> Result<bool, Busy> {
-        blocking(self, move || {
+    pub(crate) async fn checks(self, password: SecretString, hash: Option<String>) -> bool {
+        on_a_thread(self.0, move || {
             let password = password.expose_secret().as_bytes();
             match hash {
                 Some(hash) => argon2().verify_password(password, hash.as_str()).is_ok(),
@@ -88,17 +84,4 @@ impl Turn {
 /// OWASP's cheat sheet.
 fn argon2() -> Argon2<'static> {
     Argon2::default()
-}
-
-async fn blocking<T: Send + 'static>(
-    turn: Turn,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Busy> {
-    tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(turn.0);
-        done
-    })
-    .await
-    .map_err(|_| Busy)
 }

@@ -85,17 +85,24 @@ async fn one_at_a_time<T: Send + 'static>(
     if !is_large {
         return work();
     }
-    let turn = Arc::clone(core).acquire_owned().await;
-    // The turn ends with the work, which goes on when the client hangs up and nobody waits for it
-    // any more.
-    let work = move || {
+    on_a_thread(Arc::clone(core).acquire_owned().await, work).await
+}
+
+/// Does the work on a blocking thread. The turn ends with the work, which goes on when the client
+/// hangs up and nobody waits for it any more.
+pub(super) fn on_a_thread<T: Send + 'static>(
+    turn: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let work = tokio::task::spawn_blocking(move || {
         let done = work();
         drop(turn);
         done
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    });
+    async move {
+        let done = work.await;
+        done.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
 }
 
 /// A line for each key.

@@ -187,7 +187,7 @@ pub(crate) async fn check(
         None => None,
     };
     let with_code = step.is_some();
-    let is_right = turn.checks(password, hash.clone()).await?
+    let is_right = turn.checks(password, hash.clone()).await
         && match code.zip(step) {
             Some((code, step)) => passes_second_step(state, &step, code).await?,
             None => true,
