@@ -5,9 +5,7 @@ use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::Wait;
 use time::Duration;
 
-use crate::support::{Stepped, throttling, unavailable};
-
-const OTHER_KEY: &str = "AKIAOTHER00000000001";
+use crate::support::{OTHER_KEY, Stepped, throttling, unavailable};
 
 #[tokio::test]
 async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
@@ -178,8 +176,7 @@ async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
     let (store, site) = (&service.state.store, service.site());
     let now = service.state.clock.now();
     let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &service.state.limits, now);
-    let inputs = inputs.await.unwrap().unwrap();
+    let inputs = service.plan_inputs(connection).await;
     assert_eq!(store.due(&[], 1, now).await.unwrap().sites, [site]);
     let until = now + Duration::seconds(30);
     let wait = Wait::new(WaitReason::Quota, until);

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, MonthlyLimit, PastLimit, Plan,
-    PlanInput, Policy, Room, Spending, Terms, Verdict, WaitReason, Waiting, Wanted, plan,
+    AfterCreate, Attempt, AwsError, KnownPaths, MonthlyLimit, PastLimit, PlanInput, Policy, Room,
+    Spending, Terms, Verdict, WaitReason, Waiting, Wanted, plan,
 };
-use skycms_cdn::store::{PlanInputs, Publishes, Recorded, SendClaim, SendRecord, Slot, Taking};
+use skycms_cdn::store::{
+    Connection, PlanInputs, Publishes, Recorded, SendClaim, SendRecord, Slot, Taking,
+};
 
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling, unavailable,
+    DISTRIBUTION, Database, KEY, OTHER, OTHER_KEY, Replica, SECRET, Sandbox, Stepped, policy,
+    settings, throttling, unavailable,
 };
 
 /// Terms that hold nothing back.
@@ -104,19 +107,14 @@ async fn the_reference_is_stored_before_it_is_sent() {
 async fn a_move_to_another_distribution_replans_what_was_not_sent() {
     let service = Stepped::start().await;
     let site = service.site();
-    service
-        .sandbox
-        .add_tenant("E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.never_complete().await;
     let sent = service.publish_and_run("/sent").await;
     service.sandbox.fail_creates(1, throttling()).await;
     let planned = service.publish_and_run("/planned").await;
     let waiting = service.api.publish_path("/waiting").await;
 
-    service
-        .activate(site, "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    service.activate(site, OTHER, OTHER_KEY).await;
     service.sandbox.complete().await;
     service.sandbox.complete_at_once().await;
     for id in [&planned, &waiting] {
@@ -124,7 +122,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
         assert_eq!(publish["state"], "completed");
         let invalidations = publish["invalidations"].as_array().unwrap();
         assert_eq!(invalidations.len(), 1);
-        assert_eq!(invalidations[0]["distribution_id"], "E2OTHER0000001");
+        assert_eq!(invalidations[0]["distribution_id"], OTHER);
     }
     // The new key may not ask about the old distribution, so nobody can.
     let publish = service.run_until_ended(&sent).await;
@@ -140,8 +138,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
 #[tokio::test]
 async fn what_the_old_distribution_refused_fails_no_publish_at_another() {
     let service = Stepped::start().await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.fail_creates(1, throttling()).await;
     let id = service.publish_and_run("/about").await;
     let refused = "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards,
@@ -152,7 +149,7 @@ async fn what_the_old_distribution_refused_fails_no_publish_at_another() {
                    SELECT i.id, p.site_id, p.id FROM invalidation i, publish p WHERE i.status = 'Failed'";
     service.database.change(refused).await;
 
-    service.activate(service.site(), other, key).await;
+    service.activate(service.site(), OTHER, OTHER_KEY).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish}");
 }
@@ -161,8 +158,7 @@ async fn what_the_old_distribution_refused_fails_no_publish_at_another() {
 #[tokio::test]
 async fn what_is_recorded_as_accepted_during_a_move_stays() {
     let service = Stepped::start().await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.fail_creates(1, throttling()).await;
     service.publish_and_run("/about").await;
     let accepted = "UPDATE invalidation SET status = 'InProgress', cloudfront_id = 'IACCEPTED', submitted_at = now(),
@@ -172,7 +168,10 @@ async fn what_is_recorded_as_accepted_during_a_move_stays() {
         service.database.wait_for_locks(1).await;
         recording.release().await;
     };
-    tokio::join!(service.activate(service.site(), other, key), committing);
+    tokio::join!(
+        service.activate(service.site(), OTHER, OTHER_KEY),
+        committing
+    );
     let stored = "SELECT count(*) FROM invalidation WHERE status = 'InProgress' AND cloudfront_id = 'IACCEPTED'";
     assert_eq!(service.database.count(stored).await, 1);
 }
@@ -222,60 +221,24 @@ async fn settings_that_are_removed_let_publishes_wait_for_others() {
 #[tokio::test]
 async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let service = Stepped::start().await;
-    let site = service.site();
-    service
-        .sandbox
-        .add_tenant("E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     let id = service.api.publish_path("/about").await;
-    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
-    let now = clock.now();
-    let limits = service.state.limits;
-    let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &limits, now);
-    let inputs = inputs.await.unwrap().unwrap();
-    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
-    let waiting = store.waiting(connection, site, &distribution, all());
-    let waiting = waiting.await.unwrap();
-    let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
-    store
-        .save_settings(site, None, Slot::Active, &settings, None, now)
-        .await
-        .unwrap();
-    let plan = exact_plan(&service, &waiting);
-    let taking = taking(&service, &inputs);
-    let claim = store.claim_planned(
-        connection,
-        &inputs,
-        &plan,
-        &waiting,
-        vec![clock.id()],
-        taking,
-    );
-    assert!(claim.await.unwrap().is_none());
+    let read = Read::of(&service).await;
+    let other = settings(OTHER, OTHER_KEY);
+    service.save(service.site(), &other).await;
+    assert!(read.claim(&service).await.is_none());
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
-    assert_eq!(
-        publish["invalidations"][0]["distribution_id"],
-        "E2OTHER0000001"
-    );
+    assert_eq!(publish["invalidations"][0]["distribution_id"], OTHER);
 }
 
 /// The planner has read what the owner allowed, and a limit is set before it is done.
 #[tokio::test]
 async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
     let service = Stepped::start().await;
-    let site = service.site();
     let paths = ["/one", "/two"].map(String::from);
     service.publish_paths(paths).await;
-    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
-    let limits = service.state.limits;
-    let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &limits, clock.now());
-    let inputs = inputs.await.unwrap().unwrap();
-    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
-    let waiting = store.waiting(connection, site, &distribution, all());
-    let waiting = waiting.await.unwrap();
+    let read = Read::of(&service).await;
     let limited = Spending {
         monthly_limit: Some(MonthlyLimit {
             paths: 1,
@@ -283,18 +246,9 @@ async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
         }),
         ..Spending::default()
     };
+    let (store, site) = (&service.state.store, service.site());
     assert!(store.save_spending(site, None, &limited).await.unwrap());
-    let plan = exact_plan(&service, &waiting);
-    let taking = taking(&service, &inputs);
-    let claim = store.claim_planned(
-        connection,
-        &inputs,
-        &plan,
-        &waiting,
-        vec![clock.id()],
-        taking,
-    );
-    assert!(claim.await.unwrap().is_none());
+    assert!(read.claim(&service).await.is_none());
     service.pass(60).await;
     assert!(service.sandbox.creates().await.is_empty());
 }
@@ -322,58 +276,62 @@ async fn what_is_taken_back_counts_as_covering_nothing() {
     let service = Stepped::start().await;
     let (store, site) = (&service.state.store, service.site());
     let id = service.api.publish_path("/about").await;
-    let (limits, now) = (service.state.limits, service.state.clock.now());
-    let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &limits, now);
-    let inputs = inputs.await.unwrap().unwrap();
+    let inputs = Read::of(&service).await.inputs;
     store.take_back(site).await.unwrap();
     let publish = id.parse().unwrap();
     store.settle(&inputs, &[publish]).await.unwrap();
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 
-fn taking(service: &Stepped, inputs: &PlanInputs) -> Taking {
-    Taking {
-        bucket: inputs.bucket.take(&service.state.limits).unwrap(),
-        token: service.state.clock.id(),
-        now: service.state.clock.now(),
-    }
+/// What a replica has read of site `default`, to plan a call from.
+struct Read {
+    connection: Connection,
+    inputs: PlanInputs,
+    waiting: Vec<Waiting>,
 }
 
-fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
-    let quota = service.state.limits.quota();
-    plan(&PlanInput {
-        waiting,
-        room: quota,
-        quota,
-        terms: any_number(Policy::Exact),
-        known_paths: &KnownPaths::default(),
-        overdue: false,
-    })
+impl Read {
+    async fn of(service: &Stepped) -> Self {
+        let store = &service.state.store;
+        let mut connection = store.connect().await.unwrap();
+        let inputs = service.plan_inputs(&mut connection).await;
+        let distribution = &inputs.settings.distribution_id;
+        let waiting = store.waiting(&mut connection, service.site(), distribution, all());
+        let waiting = waiting.await.unwrap();
+        Self {
+            connection,
+            inputs,
+            waiting,
+        }
+    }
+
+    /// Claims a call for all that waits, unless something has changed since.
+    async fn claim(mut self, service: &Stepped) -> Option<SendClaim> {
+        let (store, clock) = (&service.state.store, &service.state.clock);
+        let (inputs, waiting, limits) = (&self.inputs, &self.waiting, &service.state.limits);
+        let plan = plan(&PlanInput {
+            waiting,
+            room: limits.quota(),
+            quota: limits.quota(),
+            terms: any_number(Policy::Exact),
+            known_paths: &KnownPaths::default(),
+            overdue: false,
+        });
+        let taking = Taking {
+            bucket: inputs.bucket.take(limits).unwrap(),
+            token: clock.id(),
+            now: clock.now(),
+        };
+        let ids = vec![clock.id()];
+        let connection = &mut self.connection;
+        let claim = store.claim_planned(connection, inputs, &plan, waiting, ids, taking);
+        claim.await.unwrap()
+    }
 }
 
 /// Claims a call for what waits at site `default`.
 async fn claim(service: &Stepped) -> SendClaim {
-    let (store, clock) = (&service.state.store, &service.state.clock);
-    let (site, limits) = (service.site(), service.state.limits);
-    let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &limits, clock.now());
-    let inputs = inputs.await.unwrap().unwrap();
-    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
-    let waiting = store.waiting(connection, site, &distribution, all());
-    let waiting = waiting.await.unwrap();
-    store
-        .claim_planned(
-            connection,
-            &inputs,
-            &exact_plan(service, &waiting),
-            &waiting,
-            vec![clock.id()],
-            taking(service, &inputs),
-        )
-        .await
-        .unwrap()
-        .unwrap()
+    Read::of(service).await.claim(service).await.unwrap()
 }
 
 /// A publish waits beside an invalidation of the old distribution, which ends while the publish is
@@ -381,8 +339,7 @@ async fn claim(service: &Stepped) -> SendClaim {
 #[tokio::test]
 async fn an_end_at_the_old_distribution_ends_nothing_that_goes_to_the_new_one() {
     let service = Stepped::start_with(&[("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "2")]).await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.never_complete().await;
     let pair = |one: &str, two: &str| json!({ "paths": [one, two] });
     service.api.publish(pair("/a/*", "/b/*")).await;
@@ -390,7 +347,7 @@ async fn an_end_at_the_old_distribution_ends_nothing_that_goes_to_the_new_one() 
     let id = publish["id"].as_str().unwrap();
     service.run().await;
     assert_eq!(service.state_of(id).await, "in_progress", "a part of it");
-    service.activate(service.site(), other, key).await;
+    service.activate(service.site(), OTHER, OTHER_KEY).await;
 
     let lock = "SELECT FROM publish WHERE NOT planned FOR UPDATE";
     let lock = service.database.hold(lock).await;
@@ -425,7 +382,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let (store, now) = (&service.state.store, service.state.clock.now());
     let claim = claim(&service).await;
     let later = now + time::Duration::SECOND;
-    let same = crate::support::settings(DISTRIBUTION, KEY);
+    let same = settings(DISTRIBUTION, KEY);
     store
         .save_settings(site, None, Slot::Active, &same, None, later)
         .await
@@ -471,8 +428,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
 #[tokio::test]
 async fn a_removal_and_the_record_of_a_call_that_was_set_aside_wait_in_no_circle() {
     let service = Stepped::start().await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.complete_at_once().await;
     // With settings that are proven, whose row both would come to first, and in a new month.
     service.publish_and_run("/first").await;
@@ -480,7 +436,7 @@ async fn a_removal_and_the_record_of_a_call_that_was_set_aside_wait_in_no_circle
     service.advance(time::Duration::seconds(5));
     service.api.publish_path("/about").await;
     let claim = claim(&service).await;
-    service.activate(service.site(), other, key).await;
+    service.activate(service.site(), OTHER, OTHER_KEY).await;
     service.sandbox.fail_creates(1, unavailable()).await;
     service.run().await;
 

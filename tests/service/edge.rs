@@ -14,9 +14,7 @@ const WAITING: &str = "SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL
 
 async fn service() -> Stepped {
     let service = Stepped::start_with(PRIVATE).await;
-    service
-        .set_public_address(&service.sandbox.edge.clone())
-        .await;
+    service.show_at_edge().await;
     service
 }
 
@@ -227,9 +225,7 @@ async fn each_cause_is_found_and_reported() {
         assert!(detail.contains(words), "{settings}: {detail}");
         // Its looks to come would take their turns with the next publish's.
         service.set_public_address("http://127.0.0.1:9").await;
-        service
-            .set_public_address(&service.sandbox.edge.clone())
-            .await;
+        service.show_at_edge().await;
     }
     service.set_public_address("http://127.0.0.1:9").await;
     let publish = published(&service, json!({ "paths": ["/about"] })).await;
@@ -240,9 +236,7 @@ async fn each_cause_is_found_and_reported() {
 #[tokio::test]
 async fn a_private_address_is_never_called() {
     let service = Stepped::start().await;
-    service
-        .set_public_address(&service.sandbox.edge.clone())
-        .await;
+    service.show_at_edge().await;
     let publish = published(&service, json!({ "paths": ["/about"] })).await;
     let detail = publish["edge"][0]["detail"].as_str().unwrap();
     assert_eq!(publish["edge"][0]["state"], "unreachable");
@@ -254,9 +248,7 @@ async fn a_site_without_an_address_and_a_publish_without_pages_are_left_alone() 
     let service = Stepped::start_with(PRIVATE).await;
     let publish = published(&service, json!({ "paths": ["/about"] })).await;
     assert_eq!(publish["edge"], json!([]));
-    service
-        .set_public_address(&service.sandbox.edge.clone())
-        .await;
+    service.show_at_edge().await;
     published(&service, json!({ "paths": ["/blog/*"], "tags": ["t"] })).await;
     let checks = "SELECT count(*) FROM edge_check";
     assert_eq!(service.database.count(checks).await, 0);

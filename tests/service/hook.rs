@@ -169,9 +169,7 @@ async fn without_the_token_nobody_learns_anything() {
 #[tokio::test]
 async fn a_site_or_publish_that_is_not_this_tokens_is_404() {
     let service = Stepped::start().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     let body = r#"{"paths": ["/a"]}"#;
     for name in ["other", "no-such-site", "DEFAULT", "a%2Fb"] {
         let api = service.api.of_site(name, TOKEN);

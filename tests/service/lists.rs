@@ -47,9 +47,7 @@ async fn invalidations_are_listed_newest_first_page_by_page() {
 #[tokio::test]
 async fn invalidations_are_listed_by_status_and_by_site() {
     let service = Stepped::start().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     let done = service.api.publish_path("/done").await;
     service.run_until_ended(&done).await;
     service.publish_and_run("/under-way").await;
@@ -405,9 +403,7 @@ async fn a_page_is_bounded_in_bytes() {
 #[tokio::test]
 async fn what_an_invalidation_purges_is_read_page_by_page() {
     let service = Stepped::start().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     let paths: Vec<String> = (0..2_500).map(|n| format!("/{n:04}")).collect();
     let body = serde_json::json!({ "paths": paths });
     let id = service.api.publish(body).await["id"].clone();

@@ -111,9 +111,7 @@ const NAMES: [(&str, &str); 16] = [
 #[tokio::test]
 async fn every_metric_has_its_type_help_and_unit_and_counts() {
     let service = Stepped::start_with(PRIVATE).await;
-    service
-        .set_public_address(&service.sandbox.edge.clone())
-        .await;
+    service.show_at_edge().await;
     let before = metrics(&service).await;
     let id = service.publish_and_run("/about").await;
     service.run_until_ended(&id).await;
@@ -189,9 +187,7 @@ async fn every_metric_has_its_type_help_and_unit_and_counts() {
 #[tokio::test]
 async fn what_a_removed_site_left_does_not_count_as_waiting() {
     let service = Stepped::start().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     other.publish_path("/left").await;
     service.api.publish_path("/ours").await;
     let (state, now) = (&service.state, service.state.clock.now());

@@ -10,10 +10,9 @@ use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::{DISTRIBUTION, Database, KEY, Stepped, settings, unavailable};
+use crate::support::{DISTRIBUTION, Database, KEY, OTHER_KEY, Stepped, settings, unavailable};
 
 const SLOW: u64 = 3_600_000;
-const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
 #[tokio::test]
 async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
@@ -66,7 +65,7 @@ async fn a_neighbours_files_fold_nothing_here() {
 #[tokio::test]
 async fn a_site_that_cannot_be_read_stops_only_itself() {
     let service = Stepped::start().await;
-    let other = service.add_site("other", "E2OTHER0000001", OTHER_KEY).await;
+    let other = service.add_other_site().await;
     let theirs = other.publish_path("/theirs").await;
     let ours = service.publish_and_run("/ours").await;
     let mut db = service.database.connect().await;

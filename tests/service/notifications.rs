@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::support::{
-    Browser, DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, SECRETS,
-    Stepped, endpoint, eventually, unavailable,
+    Browser, DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, OTHER, OTHER_KEY, PRIVATE, Received,
+    Receiver, SECRETS, Stepped, endpoint, eventually, unavailable,
 };
 
 async fn service() -> (Stepped, Receiver, Uuid) {
@@ -123,11 +123,10 @@ async fn a_storm_is_one_message_a_minute_and_a_failure_is_sent_at_once() {
 #[tokio::test]
 async fn a_failure_after_a_move_of_the_settings_is_not_explained_by_the_move() {
     let (service, receiver, _) = service().await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
     service.sandbox.fail_creates(1, unavailable()).await;
     let id = service.publish_and_run("/bad").await;
-    service.activate(service.site(), other, key).await;
+    service.activate(service.site(), OTHER, OTHER_KEY).await;
     let refusal = json!({ "kind": "error", "code": "InvalidArgument", "status": 400, "message": "A bad path" });
     service.sandbox.fail_creates(1, refusal).await;
     let publish = service.run_until_ended(&id).await;
@@ -428,9 +427,7 @@ async fn a_monthly_limit_is_notified_once_when_near_and_once_when_reached() {
 #[tokio::test]
 async fn a_stale_page_is_notified_only_after_its_publish_was_delivered() {
     let (service, receiver, _) = service().await;
-    service
-        .set_public_address(&service.sandbox.edge.clone())
-        .await;
+    service.show_at_edge().await;
     service
         .sandbox
         .steer_edge(json!({ "stuck": ["/about"] }))

@@ -15,9 +15,7 @@ struct Described {
 impl Described {
     async fn start() -> Self {
         let service = Stepped::start_with(PRIVATE).await;
-        service
-            .set_public_address(&service.sandbox.edge.clone())
-            .await;
+        service.show_at_edge().await;
         let answer = service
             .api
             .get("/openapi.json", &[("authorization", "")])

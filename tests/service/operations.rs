@@ -95,8 +95,7 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
     let (store, site) = (&service.state.store, service.site());
     let now = service.state.clock.now();
     let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &service.state.limits, now);
-    let inputs = inputs.await.unwrap().unwrap();
+    let inputs = service.plan_inputs(connection).await;
     for _ in 0..50 {
         // Dropped as soon as they wait for the database.
         let connection = &mut store.connect().await.unwrap();

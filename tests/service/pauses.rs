@@ -7,15 +7,14 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{Credentials, Settings};
 
 use crate::faults::{assert_shows, only};
-use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy, settings};
-
-const OTHER: &str = "E2OTHER0000001";
-const OTHER_KEY: &str = "AKIAOTHER00000000001";
+use crate::support::{
+    DISTRIBUTION, Database, KEY, NO_SETTINGS, OTHER, OTHER_KEY, Stepped, policy, settings,
+};
 
 /// Breaks the settings in force, checks that the site pauses and the other one does not notice,
 /// fixes them, and checks that everything goes on by itself.
 async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
-    let other = service.add_site("other", OTHER, OTHER_KEY).await;
+    let other = service.add_other_site().await;
     service.sandbox.set_key(KEY, bad).await;
     let id = service.publish_and_run("/about").await;
     let publish = service.api.get_publish(&id).await;
@@ -37,8 +36,7 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     // Nor does a publish that wakes the dispatcher for this site alone get past the pause.
     let (store, now) = (&service.state.store, service.state.clock.now());
     let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, service.site(), &service.state.limits, now);
-    let inputs = inputs.await.unwrap().expect("settings");
+    let inputs = service.plan_inputs(connection).await;
     assert!(inputs.resume_at.is_some_and(|until| until > now));
     service.pass(20).await;
     let ours = |calls: Vec<Value>| {
@@ -256,7 +254,7 @@ async fn a_key_that_is_fixed_at_aws_is_noticed_within_a_tenth_of_the_pause() {
 #[tokio::test]
 async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up() {
     let service = Stepped::start().await;
-    let other = service.add_site("other", OTHER, OTHER_KEY).await;
+    let other = service.add_other_site().await;
     service.activate(service.site(), DISTRIBUTION, KEY).await;
     let sent = service.publish_and_run("/sent").await;
     let mut db = service.database.connect().await;

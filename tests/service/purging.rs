@@ -636,20 +636,8 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
                 .await,
         );
     }
-    let store = &service.state.store;
-    let read = store
-        .waiting(
-            &mut store.connect().await.unwrap(),
-            service.site(),
-            &DISTRIBUTION.parse::<DistributionId>().unwrap(),
-            all(),
-        )
-        .await;
-    let items: usize = read
-        .unwrap()
-        .iter()
-        .map(|waiting| waiting.items.len())
-        .sum();
+    let read = read_as(&service, all()).await;
+    let items: usize = read.iter().map(|waiting| waiting.items.len()).sum();
     assert!(items < 100_000, "{items}");
     for id in ids {
         assert_eq!(service.run_until_ended(&id).await["state"], "completed");

@@ -11,8 +11,8 @@ use time::Duration;
 use time::macros::datetime;
 
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, texts, throttling,
-    unavailable, variables,
+    DISTRIBUTION, Database, KEY, OTHER, OTHER_KEY, Replica, Sandbox, Stepped, settings, texts,
+    throttling, unavailable, variables,
 };
 
 const ECONOMICAL: Spending = Spending {
@@ -379,9 +379,8 @@ async fn a_backlog_at_the_old_distribution_folds_nothing_at_the_new_one() {
     assert_eq!(service.database.count(backlog).await, 1);
 
     service.allow(ECONOMICAL).await;
-    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
-    service.sandbox.add_tenant(other, key).await;
-    service.activate(service.site(), other, key).await;
+    service.sandbox.add_tenant(OTHER, OTHER_KEY).await;
+    service.activate(service.site(), OTHER, OTHER_KEY).await;
     service.run().await;
     assert_eq!(service.sent().await[1], ["/news/0/*"]);
 }
@@ -576,9 +575,7 @@ async fn the_meter_follows_a_rotated_key() {
     service.publish_pages("a", 0..4).await;
     service.publish_pages("a", 2..6).await;
     service.run().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     other.publish_path("/x").await;
     service.run().await;
     let month = service.month().await;
@@ -680,12 +677,7 @@ async fn related_pages_go_with_pages_and_hosts_are_checked() {
         directory_variants: true,
         ..Publishing::default()
     };
-    let store = &service.state.store;
-    store
-        .save_publishing(service.site(), None, &rules)
-        .await
-        .unwrap();
-    service.state.directory.refresh(store).await.unwrap();
+    service.save_publishing(&rules).await;
     let items = async |path: &str| {
         let publish = service.api.publish(json!({ "paths": [path] })).await;
         texts(&publish["items"])

@@ -29,9 +29,7 @@ async fn a_repeat_answers_as_the_first_time_and_purges_nothing_again() {
 #[tokio::test]
 async fn a_reused_key_is_422_and_another_sites_key_is_its_own() {
     let service = Stepped::start().await;
-    let other = service
-        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
-        .await;
+    let other = service.add_other_site().await;
     let key = [("idempotency-key", "same")];
     let first = service.api.post(&key, BODY).await;
     for body in [r#"{"paths": ["/other"]}"#, r#"{"paths":["/about"]}"#] {
@@ -68,8 +66,7 @@ async fn a_repeat_of_what_would_be_refused_now_is_answered_as_the_first_time() {
         hosts: vec!["shop.example.com".parse().unwrap()],
         ..Publishing::default()
     };
-    store.save_publishing(site, None, &rules).await.unwrap();
-    service.state.directory.refresh(store).await.unwrap();
+    service.save_publishing(&rules).await;
     repeat(422).await;
     let now = service.state.clock.now();
     store.set_environment(site, None, now).await.unwrap();

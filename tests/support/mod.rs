@@ -52,6 +52,9 @@ use std::time::Duration;
 pub(crate) const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
 pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
+/// Another distribution and its key, once [`Stepped::add_other_site`] or a test has added them.
+pub(crate) const OTHER: &str = "E2OTHER0000001";
+pub(crate) const OTHER_KEY: &str = "AKIAOTHER00000000001";
 pub(crate) const ENCRYPTION_KEY: &str = "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";

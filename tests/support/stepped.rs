@@ -10,14 +10,14 @@ use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings};
 use skycms_cdn::readers::{EdgeChecker, Notifier, Outside, Rounds};
-use skycms_cdn::store::{SiteId, Slot};
+use skycms_cdn::store::{Connection, PlanInputs, SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
 use super::{
-    Api, Database, Sandbox, Service, add_site, config, has_ended, set, settings, token_of,
-    variables,
+    Api, Database, OTHER, OTHER_KEY, Sandbox, Service, add_site, config, has_ended, set, settings,
+    token_of, variables,
 };
 
 /// Longer than any call that is not meant to time out.
@@ -200,15 +200,34 @@ impl Stepped {
             public_address: Some(PublicAddress::parse(address, true).unwrap()),
             ..Publishing::default()
         };
-        let store = &self.state.store;
-        store
-            .save_publishing(self.site(), None, &rules)
-            .await
-            .unwrap();
+        self.save_publishing(&rules).await;
+    }
+
+    /// Says that they find it at the sandbox's edge.
+    pub(crate) async fn show_at_edge(&self) {
+        self.set_public_address(&self.sandbox.edge).await;
+    }
+
+    /// Saves the publishing rules of site `default`.
+    pub(crate) async fn save_publishing(&self, rules: &Publishing) {
+        let saved = self.state.store.save_publishing(self.site(), None, rules);
+        saved.await.unwrap();
         self.refresh_sites().await;
     }
 
-    /// Makes another site with a distribution and a key of its own, and gives its API.
+    /// How site `default` and its distribution stand, as it is read before a call.
+    pub(crate) async fn plan_inputs(&self, connection: &mut Connection) -> PlanInputs {
+        let (store, now) = (&self.state.store, self.state.clock.now());
+        let inputs = store.plan_inputs(connection, self.site(), &self.state.limits, now);
+        inputs.await.unwrap().expect("settings")
+    }
+
+    /// Makes the site `other`, with a distribution and a key of its own, and gives its API.
+    pub(crate) async fn add_other_site(&self) -> Api {
+        self.add_site("other", OTHER, OTHER_KEY).await
+    }
+
+    /// Makes a site with a distribution and a key, and gives its API.
     pub(crate) async fn add_site(&self, name: &str, distribution: &str, key: &str) -> Api {
         self.sandbox.add_tenant(distribution, key).await;
         let (store, clock) = (&self.state.store, &self.state.clock);

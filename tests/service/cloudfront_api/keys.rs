@@ -86,11 +86,7 @@ async fn the_page_offers_what_everything_means() {
         related: vec!["/ => /feed.xml".parse().unwrap()],
         ..Publishing::default()
     };
-    let store = &service.state.store;
-    store
-        .save_publishing(service.site(), None, &rules)
-        .await
-        .unwrap();
+    service.save_publishing(&rules).await;
     let mut admin = Browser::signed_in(&service.api.base).await;
     let words = admin.get(PAGE).await.body;
     for said in [

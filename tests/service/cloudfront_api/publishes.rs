@@ -113,8 +113,7 @@ async fn a_repeat_of_what_would_be_refused_now_is_answered_as_the_first_time() {
         hosts: vec!["shop.example.com".parse().unwrap()],
         ..Publishing::default()
     };
-    store.save_publishing(site, None, &rules).await.unwrap();
-    service.refresh_sites().await;
+    service.save_publishing(&rules).await;
     repeat("InvalidArgument").await;
     // That was never accepted.
     let other = call("E2OTHER0000001", REFERENCE).await;
@@ -259,17 +258,12 @@ async fn a_distribution_is_described_as_far_as_it_is_known() {
     };
     let known = |domain: &str, path: &str| (DISTRIBUTION.into(), domain.into(), path.into());
     assert_eq!(told("default").await, known("", ""));
-    let store = &service.state.store;
     let rules = Publishing {
         public_address: Some(PublicAddress::parse("https://www.example.com", false).unwrap()),
         origin_path: "/live".parse().unwrap(),
         ..Publishing::default()
     };
-    store
-        .save_publishing(service.site(), None, &rules)
-        .await
-        .unwrap();
-    service.state.directory.refresh(store).await.unwrap();
+    service.save_publishing(&rules).await;
     let all = known("www.example.com", "/live");
     assert_eq!(told(DISTRIBUTION).await, all);
 
