@@ -95,9 +95,7 @@ async fn story(scripts: Scripts) {
     }
 
     stage.sandbox.complete().await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     browser.assert_sees(".timeline", "Completed").await;
     browser
         .assert_does_not_see(".timeline", "CloudFront is working on it")

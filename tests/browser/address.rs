@@ -57,9 +57,7 @@ async fn everything_works_below_a_path_prefix() {
     browser.wait_for(&format!("#p-{id}"), "In progress").await;
     browser.submit("/about").await;
     stage.sandbox.complete().await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
 
     // Nothing on the way leads out of the prefix.
     for path in ["/", "/activity", "/settings/cdn", "/purge", "/nowhere"] {

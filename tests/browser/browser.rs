@@ -193,6 +193,12 @@ impl Browser {
         self.search_for_secrets().await;
     }
 
+    /// Waits until the page of a publish says that CloudFront has completed it.
+    pub(crate) async fn wait_until_completed(&self) {
+        let done = "CloudFront has confirmed that it is done.";
+        self.wait_for("h1 + .lead", done).await;
+    }
+
     /// Runs a function's body in the page.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.client().execute(script, Vec::new()).await.unwrap()

@@ -40,9 +40,7 @@ async fn try_again(scripts: Scripts) {
         )
         .await;
     browser.submit("Try again").await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     let address = browser.client().current_url().await.unwrap();
     assert!(!address.path().ends_with(failed), "{address}");
 

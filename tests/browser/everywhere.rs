@@ -283,9 +283,7 @@ async fn a_long_name_widens_no_page() {
     browser.open("/purge").await;
     browser.fill("items", "/about").await;
     browser.submit("Purge").await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     inspect(browser, "what somebody with a long name purged").await;
     browser.open("/activity").await;
     inspect(browser, "activity with a long name").await;

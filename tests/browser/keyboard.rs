@@ -129,9 +129,7 @@ async fn a_purge_needs_no_pointer() {
     browser.wait_for("#preview", "1 path, free").await;
     assert_eq!(tab_to(browser, "button[value=purge]").await, 1);
     browser.type_keys(&Key::Enter.to_string()).await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     browser.open("/activity").await;
     tab_to(browser, ".p-items a").await;
     browser.type_keys(&Key::Enter.to_string()).await;

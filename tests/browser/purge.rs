@@ -52,9 +52,7 @@ async fn purge(scripts: Scripts) {
     );
 
     browser.submit("Purge").await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     let accepted = stage.sandbox.accepted().await;
     assert_eq!(accepted.len(), 1);
     assert_eq!(accepted[0]["paths"], json!(["/about", "/blog/*", "/x*"]));
@@ -94,9 +92,7 @@ async fn everything_is_purged_after_a_question() {
         "a question sends nothing"
     );
     browser.submit("Purge everything").await;
-    browser
-        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
-        .await;
+    browser.wait_until_completed().await;
     assert_eq!(stage.sandbox.accepted().await[0]["paths"], json!(["/*"]));
     stage.finish().await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, Stepped, throttling, unavailable};
+use crate::support::{Stepped, throttling, unavailable};
 
 /// The one invalidation of a publish.
 pub(crate) fn only(publish: &Value) -> &Value {
@@ -294,12 +294,7 @@ async fn a_slow_answer_is_waited_for() {
 #[tokio::test]
 async fn one_bad_item_among_many_fails_alone() {
     let service = Stepped::start().await;
-    // As on a distribution that has no header for cache tags: CloudFront refuses each batch with
-    // one.
-    service
-        .sandbox
-        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
-        .await;
+    service.sandbox.refuse_tags().await;
     let mut good = Vec::new();
     for n in 0..7 {
         good.push(service.api.publish_path(&format!("/{n}")).await);

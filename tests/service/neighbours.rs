@@ -466,10 +466,7 @@ async fn a_neighbours_calls_put_no_refused_batch_together_again() {
     ])
     .await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
-    service
-        .sandbox
-        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
-        .await;
+    service.sandbox.refuse_tags().await;
     let ours = json!({ "paths": ["/ours"], "tags": ["t"] });
     service.api.publish(ours).await;
     service.run().await;
@@ -485,10 +482,7 @@ async fn a_neighbours_calls_put_no_refused_batch_together_again() {
 #[tokio::test]
 async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
-        .await;
+    service.sandbox.refuse_tags().await;
     let slow = json!({ "kind": "slow", "ms": 1_000 });
     let slow = json!({ "operation": "create", "times": 2, "fault": slow, "path": "#c" });
     service.sandbox.fault(slow).await;

@@ -449,10 +449,7 @@ async fn a_batch_that_is_too_large_is_split_although_some_calls_have_no_answer()
 #[tokio::test]
 async fn tags_that_the_distribution_does_not_have_fail_after_three_calls() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
-        .await;
+    service.sandbox.refuse_tags().await;
     let tags: Vec<_> = (0..40).map(|n| format!("tag:{n}")).collect();
     let tagged = service.api.publish(json!({ "tags": tags })).await;
     let tagged = tagged["id"].as_str().unwrap().to_owned();

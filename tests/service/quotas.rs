@@ -21,6 +21,11 @@ const ECONOMICAL: Spending = Spending {
     monthly_limit: None,
 };
 
+const FOLD_ABOVE_40: Spending = Spending {
+    fold_above: 40,
+    ..ECONOMICAL
+};
+
 fn limit(paths: u64, then: PastLimit) -> Spending {
     Spending {
         monthly_limit: Some(MonthlyLimit { paths, then }),
@@ -389,12 +394,7 @@ async fn a_backlog_at_the_old_distribution_folds_nothing_at_the_new_one() {
 async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
     let service = Stepped::start().await;
     service.sandbox.never_complete().await;
-    service
-        .allow(Spending {
-            fold_above: 40,
-            ..ECONOMICAL
-        })
-        .await;
+    service.allow(FOLD_ABOVE_40).await;
     for n in 0..10 {
         service.publish_pages("a", n * 20..(n + 1) * 20).await;
         service.run().await;
@@ -411,12 +411,7 @@ async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
 async fn what_is_sent_in_pieces_counts_unfolded_too() {
     let service = Stepped::start().await;
     service.sandbox.never_complete().await;
-    service
-        .allow(Spending {
-            fold_above: 40,
-            ..ECONOMICAL
-        })
-        .await;
+    service.allow(FOLD_ABOVE_40).await;
     let full = json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 });
     service.sandbox.fail_creates(1, full).await;
     let pages = (0..60).map(|n| format!("/a/{n}"));

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{KEY, SECRET, eventually, program, send};
+use super::{DISTRIBUTION, KEY, SECRET, eventually, program, send};
 
 /// A running sandbox, killed when dropped.
 pub(crate) struct Sandbox {
@@ -146,6 +146,12 @@ impl Sandbox {
     pub(crate) async fn set_distribution(&self, id: &str, fields: Value) {
         self.admin("PUT", &format!("distributions/{id}"), fields)
             .await;
+    }
+
+    /// Refuses batches with cache tags, as where the distribution has no header for them.
+    pub(crate) async fn refuse_tags(&self) {
+        let without = json!({ "cache_tags": false });
+        self.set_distribution(DISTRIBUTION, without).await;
     }
 
     pub(crate) async fn set_key(&self, id: &str, fields: Value) {
