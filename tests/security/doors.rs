@@ -47,12 +47,10 @@ async fn no_publisher_takes_the_key_of_trying_again() {
     let failed = id_of(&publish(&service, "first").await);
     let taken = publish(&service, &format!("retry-of-{failed}")).await;
     assert_eq!(taken.status, 202);
-    let mut database = service.database.connect().await;
-    sqlx::query("UPDATE publish SET state = 'failed', ended_at = received_at WHERE id = $1")
-        .bind(failed.parse::<uuid::Uuid>().unwrap())
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let ended = format!(
+        "UPDATE publish SET state = 'failed', ended_at = received_at WHERE id = '{failed}'"
+    );
+    service.database.change(&ended).await;
     let mut admin = service.signed_in(Role::Admin).await;
     let again = format!("/activity/{failed}/retry");
     let first = admin.post(&again, &[]).await.location().to_owned();

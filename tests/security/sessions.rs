@@ -322,11 +322,8 @@ async fn whom_skycms_sent_sees_and_ends_their_own_sessions_only() {
     own.post("/sessions/end-others", &[]).await;
     assert_eq!(twin.get("/audit").await.status, 303);
     assert_eq!(owner.get("/audit").await.status, 200);
-    let mut database = service.database.connect().await;
-    let owners: uuid::Uuid = sqlx::query_scalar("SELECT id FROM session WHERE source = 'password'")
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
+    let owners = "SELECT id FROM session WHERE source = 'password'";
+    let (owners,): (uuid::Uuid,) = service.database.row(owners).await;
     let answer = own.post(&format!("/sessions/{owners}/end"), &[]).await;
     assert_eq!(answer.status, 404);
 }

@@ -92,9 +92,9 @@ async fn the_link_ends_when_the_environment_sets_the_password() {
 
 /// The session of the only one who is signed in.
 pub(crate) async fn only_session(service: &Service) -> TokenHash {
-    let token = sqlx::query_scalar::<_, Vec<u8>>("SELECT token_hash FROM session");
-    let token = token.fetch_one(&mut service.database.connect().await).await;
-    token.unwrap().try_into().unwrap()
+    let token = "SELECT token_hash FROM session";
+    let (token,): (Vec<u8>,) = service.database.row(token).await;
+    token.try_into().unwrap()
 }
 
 async fn session_of(service: &Service) -> TokenHash {

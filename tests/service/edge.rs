@@ -334,12 +334,8 @@ async fn one_that_cannot_be_read_is_given_up_and_holds_no_other() {
         service.run_until_ended(&id).await;
         ids.push(id);
     }
-    let mut database = service.database.connect().await;
-    sqlx::query("UPDATE publish SET items = '{relative}' WHERE id = $1::uuid")
-        .bind(&ids[0])
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let broken = "UPDATE publish SET items = '{relative}' WHERE items = '{/broken}'";
+    service.database.change(broken).await;
     // The first look meets it, the second does not.
     for _ in 0..2 {
         service.edge.run_due().await.unwrap();

@@ -424,11 +424,7 @@ async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after
         sandbox.accepted().await.is_empty(),
         "it may have been accepted"
     );
-    let mut db = service.database.connect().await;
-    let rate: f64 = sqlx::query_scalar("SELECT rate FROM access_key")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
+    let (rate,): (f64,) = service.database.row("SELECT rate FROM access_key").await;
     let configured = service.state.limits.requests_per_second;
     assert!(
         (rate - configured).abs() < f64::EPSILON,

@@ -9,7 +9,7 @@ use sqlx::postgres::PgListener;
 
 use crate::pages::{admin, service, settings};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, on_create, policy,
+    Answer, Browser, DISTRIBUTION, Database, KEY, NO_SETTINGS, SECRET, between, on_create, policy,
 };
 
 /// The second half of the key pair that a page shows this once.
@@ -247,22 +247,30 @@ async fn the_answer_to_a_form_names_a_page_that_can_be_reloaded() {
     }
 }
 
+/// Lets no row into a table.
+async fn takes_no_rows(database: &Database, table: &str) {
+    let change = format!("ALTER TABLE {table} ADD CONSTRAINT gone CHECK (false) NOT VALID");
+    database.change(&change).await;
+}
+
+/// Undoes it.
+async fn takes_rows(database: &Database, table: &str) {
+    let change = format!("ALTER TABLE {table} DROP CONSTRAINT gone");
+    database.change(&change).await;
+}
+
 /// What a form asks for cannot be stored just now, and the form is sent again.
 #[tokio::test]
 async fn a_secret_that_is_shown_is_stored() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
-    let mut database = service.database.connect().await;
+    let database = &service.database;
     for (table, path) in [
         ("publish_token", "/settings/cdn/tokens"),
         ("hook_secret", "/settings/cdn/secrets"),
         ("key_pair", "/settings/cdn/keys"),
         ("endpoint", "/settings/cdn/notifications"),
     ] {
-        let mut change = async |what: &str| {
-            let change = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} {what}"));
-            sqlx::query(change).execute(&mut database).await.unwrap();
-        };
         let form = [
             ("name", "GitHub Actions"),
             ("url", "https://hooks.example.com/cdn"),
@@ -270,18 +278,11 @@ async fn a_secret_that_is_shown_is_stored() {
             ("publish.failed", "on"),
             ("once", table),
         ];
-        change("ADD CONSTRAINT gone CHECK (false) NOT VALID").await;
+        takes_no_rows(database, table).await;
         assert_eq!(admin.post(path, &form).await.status, 503, "{table}");
-        change("DROP CONSTRAINT gone").await;
-        let rows = async || {
-            let mut database = service.database.connect().await;
-            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-            let rows: i64 = sqlx::query_scalar(query)
-                .fetch_one(&mut database)
-                .await
-                .unwrap();
-            rows
-        };
+        takes_rows(database, table).await;
+        let counted = format!("SELECT count(*) FROM {table}");
+        let rows = async || database.count(&counted).await;
         let before = rows().await;
         let shown = |answer: Answer| {
             assert_eq!(answer.status, 200, "{table}");
@@ -302,14 +303,9 @@ async fn a_site_is_made_with_all_that_it_begins_with() {
     let database = &service.database;
     let form = [("name", "shop"), ("once", "once")];
     for table in ["publish_token", "hook_secret"] {
-        let mut connection = database.connect().await;
-        let mut change = async |what: &str| {
-            let change = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} {what}"));
-            sqlx::query(change).execute(&mut connection).await.unwrap();
-        };
-        change("ADD CONSTRAINT gone CHECK (false) NOT VALID").await;
+        takes_no_rows(database, table).await;
         assert_eq!(admin.post("/sites", &form).await.status, 503, "{table}");
-        change("DROP CONSTRAINT gone").await;
+        takes_rows(database, table).await;
     }
     let made = admin.post("/sites", &form).await;
     assert_eq!(made.location(), "/sites/shop/settings/cdn?done=created");

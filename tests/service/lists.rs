@@ -103,17 +103,14 @@ async fn bad_values_are_reported() {
 /// `/nail`.
 async fn much_hay() -> Stepped {
     let service = Stepped::start().await;
-    let mut connection = service.database.connect().await;
-    sqlx::query(
+    let hay = service.database.change(
         "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
          SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(),
                 ARRAY[CASE n WHEN 1 THEN '/needle' WHEN 120600 THEN '/nail' ELSE '/hay' END],
                 CASE n WHEN 2 THEN 'unconfirmed' WHEN 3 THEN 'failed' ELSE 'completed' END, true, now()
          FROM site, generate_series(1, 120600) n",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
+    );
+    hay.await;
     service
 }
 

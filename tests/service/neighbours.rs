@@ -68,12 +68,10 @@ async fn a_site_that_cannot_be_read_stops_only_itself() {
     let other = service.add_other_site().await;
     let theirs = other.publish_path("/theirs").await;
     let ours = service.publish_and_run("/ours").await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE cdn_settings SET region = 'moon-1' WHERE distribution_id = $1")
-        .bind(DISTRIBUTION)
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let unreadable = format!(
+        "UPDATE cdn_settings SET region = 'moon-1' WHERE distribution_id = '{DISTRIBUTION}'"
+    );
+    service.database.change(&unreadable).await;
     let waiting = service.api.publish_path("/waiting").await;
     service.pass(3).await;
     assert_eq!(other.get_publish(&theirs).await["state"], "completed");
@@ -491,16 +489,10 @@ async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings()
     let dispatcher = service.dispatcher.clone();
     let searching = tokio::spawn(async move { dispatcher.run_pending().await });
     service.sandbox.wait_for_creates(3).await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM site FOR UPDATE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let held = service.database.hold("SELECT FROM site FOR UPDATE").await;
     service.database.wait_for_locks(1).await;
-    sqlx::raw_sql("SELECT FROM invalidation FOR UPDATE NOWAIT; COMMIT")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    held.end_with("SELECT FROM invalidation FOR UPDATE NOWAIT")
+        .await;
     searching.await.unwrap().unwrap();
     let id = publish["id"].as_str().unwrap();
     assert_eq!(service.state_of(id).await, "failed");
@@ -555,19 +547,15 @@ async fn a_removal_that_waits_for_a_record_keeps_it_from_nothing() {
     let service = Stepped::start().await;
     service.sandbox.fail_creates(1, unavailable()).await;
     service.publish_and_run("/about").await;
-    let mut recording = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM invalidation FOR UPDATE")
-        .execute(&mut recording)
-        .await
-        .unwrap();
+    let recording = service.database.hold("SELECT FROM invalidation FOR UPDATE");
+    let recording = recording.await;
     let (store, site) = (service.state.store.clone(), service.site());
     let now = service.state.clock.now();
     let removing = tokio::spawn(async move { store.remove_site(site, now).await });
     service.database.wait_for_locks(1).await;
-    sqlx::raw_sql("SELECT FROM site FOR KEY SHARE NOWAIT; COMMIT")
-        .execute(&mut recording)
-        .await
-        .unwrap();
+    recording
+        .end_with("SELECT FROM site FOR KEY SHARE NOWAIT")
+        .await;
     assert!(removing.await.unwrap().unwrap());
     let named = "SELECT count(*) FROM site WHERE name = 'default'";
     assert_eq!(service.database.count(named).await, 0, "its name is free");

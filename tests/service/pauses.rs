@@ -225,13 +225,9 @@ async fn default_credentials_that_the_environment_brings_end_a_pause_once() {
 
 /// Whether site `default` is paused, and the version of its settings.
 async fn standing(service: &Stepped) -> (bool, i32) {
-    let mut database = service.database.connect().await;
-    sqlx::query_as(
-        "SELECT paused_at IS NOT NULL, settings_version FROM site WHERE name = 'default'",
-    )
-    .fetch_one(&mut database)
-    .await
-    .unwrap()
+    let standing =
+        "SELECT paused_at IS NOT NULL, settings_version FROM site WHERE name = 'default'";
+    service.database.row(standing).await
 }
 
 #[tokio::test]
@@ -257,12 +253,11 @@ async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up
     let other = service.add_other_site().await;
     service.activate(service.site(), DISTRIBUTION, KEY).await;
     let sent = service.publish_and_run("/sent").await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE cdn_settings SET secret_access_key = '\\x0100' WHERE distribution_id = $1")
-        .bind(DISTRIBUTION)
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let unreadable = format!(
+        "UPDATE cdn_settings SET secret_access_key = '\\x0100'
+         WHERE distribution_id = '{DISTRIBUTION}'"
+    );
+    service.database.change(&unreadable).await;
     let waiting = service.api.publish_path("/waiting").await;
     let theirs = other.publish_path("/theirs").await;
     service.run().await;

@@ -696,15 +696,12 @@ async fn what_is_begun_is_read_behind_what_waits_for_a_full_kind() {
     let begun = service
         .publish_paths(["/page".to_owned(), "/begun/*".to_owned()])
         .await;
-    sqlx::query(
+    let begin = format!(
         "INSERT INTO coverage (invalidation_id, site_id, publish_id)
-         SELECT invalidation_id, site_id, $2::uuid FROM coverage WHERE publish_id = $1::uuid",
-    )
-    .bind(&wildcard)
-    .bind(&begun)
-    .execute(&mut service.database.connect().await)
-    .await
-    .unwrap();
+         SELECT invalidation_id, site_id, '{begun}'::uuid FROM coverage
+         WHERE publish_id = '{wildcard}'"
+    );
+    service.database.change(&begin).await;
     let read = read_with(&service, 3_000, 0).await;
     let last = read.last().unwrap();
     assert_eq!(last.publish.to_string(), begun);

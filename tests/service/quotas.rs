@@ -58,10 +58,9 @@ impl Stepped {
 
     /// How many files a call is believed to hold at most, if a refusal has taught it.
     pub(crate) async fn learned_size(&self) -> Option<i32> {
-        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
-            .fetch_one(&mut self.database.connect().await)
-            .await
-            .unwrap()
+        let learned = "SELECT (beliefs #>> '{files,most}')::int FROM distribution";
+        let (learned,): (Option<i32>,) = self.database.row(learned).await;
+        learned
     }
 
     /// What CloudFront has accepted, oldest first.

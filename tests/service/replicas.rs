@@ -107,14 +107,9 @@ async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
     let id = replica.api.publish_path("/about").await;
     sandbox.wait_for_creates(1).await;
     assert!(replica.terminate().await.success());
-    let mut db = database.connect().await;
-    let (status, leased): (String, bool) = sqlx::query_as(
-        "SELECT i.status, i.lease_token IS NOT NULL OR d.lease_token IS NOT NULL
-         FROM invalidation i JOIN distribution d ON d.id = i.distribution_id",
-    )
-    .fetch_one(&mut db)
-    .await
-    .unwrap();
+    let ended = "SELECT i.status, i.lease_token IS NOT NULL OR d.lease_token IS NOT NULL
+                 FROM invalidation i JOIN distribution d ON d.id = i.distribution_id";
+    let (status, leased): (String, bool) = database.row(ended).await;
     assert_eq!((status.as_str(), leased), ("InProgress", false));
     finish(database, sandbox, &[id]).await;
 }
@@ -151,13 +146,9 @@ async fn a_stop_waits_for_a_test_of_settings_and_records_it() {
     // With its reader gone, only the test itself is still under way.
     watching.abort();
     assert!(replica.terminate().await.success());
-    let mut db = database.connect().await;
-    let recorded: String =
-        sqlx::query_scalar("SELECT status FROM invalidation WHERE purpose = 'test'")
-            .fetch_one(&mut db)
-            .await
-            .unwrap();
-    assert_eq!(recorded, "InProgress");
+    let recorded = "SELECT status FROM invalidation WHERE purpose = 'test'";
+    let recorded: Vec<String> = database.column(recorded).await;
+    assert_eq!(recorded, ["InProgress"]);
 }
 
 /// It has been billed.
@@ -263,7 +254,6 @@ async fn a_replica_that_slept_through_its_lease_overwrites_nothing() {
 
 /// All that is stored about invalidations, publishes, the distribution and the usage.
 async fn stored(service: &Stepped) -> Vec<Value> {
-    let mut db = service.database.connect().await;
     let mut rows = Vec::new();
     for query in [
         "SELECT to_jsonb(t) FROM invalidation t",
@@ -272,8 +262,7 @@ async fn stored(service: &Stepped) -> Vec<Value> {
         "SELECT to_jsonb(t) FROM usage t",
         "SELECT to_jsonb(t) FROM site t",
     ] {
-        let found: Vec<Value> = sqlx::query_scalar(query).fetch_all(&mut db).await.unwrap();
-        rows.extend(found);
+        rows.extend(service.database.column::<Value>(query).await);
     }
     rows
 }

@@ -230,17 +230,13 @@ async fn a_removal_that_waits_for_a_record_keeps_it_from_no_endpoint() {
         .add_endpoint(site, &endpoint, &hash("form"), now)
         .await
         .unwrap();
-    let mut recording = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM site FOR KEY SHARE")
-        .execute(&mut recording)
-        .await
-        .unwrap();
+    let recording = service.database.hold("SELECT FROM site FOR KEY SHARE");
+    let recording = recording.await;
     let removing = tokio::spawn(async move { store.remove_site(site, now).await });
     service.database.wait_for_locks(1).await;
-    sqlx::raw_sql("SELECT FROM endpoint FOR KEY SHARE NOWAIT; COMMIT")
-        .execute(&mut recording)
-        .await
-        .unwrap();
+    recording
+        .end_with("SELECT FROM endpoint FOR KEY SHARE NOWAIT")
+        .await;
     assert!(removing.await.unwrap().unwrap());
     let left = "SELECT count(*) FROM endpoint";
     assert_eq!(service.database.count(left).await, 0);

@@ -144,17 +144,11 @@ async fn a_typed_key_shows_and_costs_nothing_of_its_owners_month() {
 #[tokio::test]
 async fn a_proof_lasts_as_long_as_the_secret() {
     let (service, _, _) = neighbours().await;
-    let proved = async || {
-        let mut database = service.database.connect().await;
-        let proved: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM settings_in_force WHERE proven_at IS NOT NULL AND access_key_id = $1",
-        )
-        .bind(KEY)
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
-        proved
-    };
+    let of_key = format!(
+        "SELECT count(*) FROM settings_in_force
+         WHERE proven_at IS NOT NULL AND access_key_id = '{KEY}'"
+    );
+    let proved = async || service.database.count(&of_key).await;
     let site = service.site();
     assert_eq!(proved().await, 1);
     service.activate(site, DISTRIBUTION, KEY).await;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use crate::support::{Database, Replica, Sandbox, Stepped, eventually};
@@ -94,8 +93,9 @@ async fn accepted_before_the_database_goes_away(body: String) -> Value {
 async fn however_many_wait_the_database_is_asked_once_for_all() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
     let mut replica = Replica::start(&database, &sandbox).await;
-    let mut db = database.connect().await;
-    let before = transactions(&mut db).await;
+    let transactions = "SELECT xact_commit FROM pg_stat_database
+                        WHERE datname = current_database()";
+    let before = database.count(transactions).await;
     let id = replica.api.publish_path("/about").await;
     let mut held = JoinSet::new();
     for _ in 0..400 {
@@ -122,13 +122,8 @@ async fn however_many_wait_the_database_is_asked_once_for_all() {
         (left.await == 0).then_some(())
     })
     .await;
-    let made = transactions(&mut db).await - before;
+    let made = database.count(transactions).await - before;
     assert!(made < 5_000, "{made} transactions");
-}
-
-async fn transactions(db: &mut PgConnection) -> i64 {
-    let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-    sqlx::query_scalar(count).fetch_one(db).await.unwrap()
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use embedded_postgres::Embedded;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, FromRow, PgConnection, Postgres};
 use tokio::runtime::Runtime;
 
 use super::eventually;
@@ -76,16 +76,37 @@ impl Database {
     }
 
     /// The number that a query gives.
-    pub(crate) async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query)
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        let (count,): (i64,) = self.row(query).await;
+        count
+    }
+
+    /// The one row that a query gives.
+    pub(crate) async fn row<T>(&self, query: &str) -> T
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        sqlx::query_as::<Postgres, T>(AssertSqlSafe(query))
             .fetch_one(&mut self.connect().await)
             .await
             .unwrap()
     }
 
+    /// What a query gives that has one column.
+    pub(crate) async fn column<T>(&self, query: &str) -> Vec<T>
+    where
+        T: Send + Unpin,
+        (T,): for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar::<Postgres, T>(AssertSqlSafe(query))
+            .fetch_all(&mut self.connect().await)
+            .await
+            .unwrap()
+    }
+
     /// Changes what is stored, behind the service's back.
-    pub(crate) async fn change(&self, statements: &'static str) {
-        sqlx::raw_sql(statements)
+    pub(crate) async fn change(&self, statements: &str) {
+        sqlx::raw_sql(AssertSqlSafe(statements))
             .execute(&mut self.connect().await)
             .await
             .unwrap();
@@ -102,20 +123,11 @@ impl Database {
 
     /// Everything that is stored, as text; bytes in hexadecimal.
     pub(crate) async fn dump(&self) -> String {
-        let mut connection = self.connect().await;
-        let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
-        )
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
+        let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
         let mut dump = String::new();
-        for table in tables {
+        for table in self.column::<String>(tables).await {
             let query = format!("SELECT row_to_json(t)::text FROM {table} t");
-            let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap();
+            let rows: Vec<String> = self.column(&query).await;
             dump += &format!("{table}:\n{}\n", rows.join("\n"));
         }
         dump
@@ -131,13 +143,11 @@ impl Database {
 
     /// How many connections to it wait for a lock. `pg_locks` would tell of other tests' too.
     pub(crate) async fn waiting_for_locks(&self) -> i64 {
-        sqlx::query_scalar(
+        self.count(
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
-        .fetch_one(&mut self.connect().await)
         .await
-        .unwrap()
     }
 }
 
@@ -160,6 +170,15 @@ impl Held {
     /// Commits it.
     pub(crate) async fn release(mut self) {
         sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
+    }
+
+    /// Commits it after these statements.
+    pub(crate) async fn end_with(mut self, statements: &'static str) {
+        sqlx::raw_sql(statements)
+            .execute(&mut self.0)
+            .await
+            .unwrap();
+        self.release().await;
     }
 }
 
@@ -233,7 +252,7 @@ impl Server {
             .connect()
             .await
             .unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        sqlx::raw_sql(AssertSqlSafe(statement))
             .execute(&mut connection)
             .await
             .unwrap_or_else(|e| panic!("{statement}: {e}"));

@@ -5,12 +5,11 @@ use serde_json::json;
 use skycms_cdn::domain::edge::EdgeState;
 use skycms_cdn::domain::notification::Next;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::promtool::{RULES, promtool};
 use super::watch::Watch;
-use crate::support::{DISTRIBUTION, file, policy};
+use crate::support::{DISTRIBUTION, Database, file, policy};
 
 #[test]
 fn the_rules_are_well_formed() {
@@ -59,23 +58,14 @@ async fn a_replica_that_does_not_answer() {
 #[tokio::test]
 async fn a_database_that_takes_no_connections() {
     let mut watch = Watch::start().await;
-    let mut inside = watch.service.database.connect().await;
-    let name: String = sqlx::query_scalar("SELECT current_database()")
-        .fetch_one(&mut inside)
-        .await
-        .unwrap();
-    inside.close().await.unwrap();
-    let mut outside = PgConnection::connect(&watch.service.database.url.replace(&name, "postgres"))
-        .await
-        .unwrap();
+    let inside = &watch.service.database;
+    let (name,): (String,) = inside.row("SELECT current_database()").await;
+    let outside = Database::at(inside.url.replace(&name, "postgres"));
     let close = format!(
         "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
-    sqlx::raw_sql(AssertSqlSafe(close))
-        .execute(&mut outside)
-        .await
-        .unwrap();
+    outside.change(&close).await;
 
     for _ in 0..10 {
         watch.service.advance(time::Duration::seconds(30));
@@ -89,10 +79,7 @@ async fn a_database_that_takes_no_connections() {
     ]);
 
     let open = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true");
-    sqlx::raw_sql(AssertSqlSafe(open))
-        .execute(&mut outside)
-        .await
-        .unwrap();
+    outside.change(&open).await;
     watch.minutes(3).await;
     watch.history.fire(&[]);
     watch.history.verify();

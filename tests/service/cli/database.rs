@@ -1,6 +1,5 @@
 //! A database that cannot be used: both `check` and the start say where, why and what to do.
 
-use sqlx::PgConnection;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use url::Url;
@@ -156,13 +155,6 @@ async fn a_parameter_that_is_not_known_is_named_without_its_value() {
     assert!(!said.stderr.contains("violet"), "{said:?}");
 }
 
-async fn execute(connection: &mut PgConnection, statement: String) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-        .execute(connection)
-        .await
-        .unwrap();
-}
-
 /// The variables of a service that connects with this role.
 fn as_role(variables: &Variables, role: &str) -> Variables {
     let mut variables = variables.clone();
@@ -183,24 +175,20 @@ async fn assert_publishes(variables: &Variables) {
 async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() {
     let (database, sandbox) = (Database::empty().await, Sandbox::start().await);
     let variables = variables(&database, &sandbox);
-    let mut superuser = database.connect().await;
     let number = std::process::id();
     let (owner, guest) = (format!("owner_{number}"), format!("guest-{number}"));
     // As PostgreSQL 15 has it from the beginning, and 14 does not.
-    execute(
-        &mut superuser,
-        format!(
-            r#"REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-               CREATE ROLE {owner} LOGIN; CREATE ROLE "{guest}" LOGIN"#
-        ),
-    )
-    .await;
+    let roles = format!(
+        r#"REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+           CREATE ROLE {owner} LOGIN; CREATE ROLE "{guest}" LOGIN"#
+    );
+    database.change(&roles).await;
 
     let of_owner = as_role(&variables, &owner);
     let grant = format!("GRANT USAGE, CREATE ON SCHEMA public TO {owner}");
     assert_says(&check(&of_owner).await, &[&grant]);
     run(&of_owner, &["serve"]).await.assert_failed(1, &[&grant]);
-    execute(&mut superuser, grant).await;
+    database.change(&grant).await;
     assert_publishes(&of_owner).await;
 
     let of_guest = as_role(&variables, &guest);
@@ -209,25 +197,21 @@ async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() 
     );
     assert_says(&check(&of_guest).await, &[&grant]);
     run(&of_guest, &["serve"]).await.assert_failed(1, &[&grant]);
-    execute(&mut superuser, grant).await;
+    database.change(&grant).await;
     assert_publishes(&of_guest).await;
     check(&of_guest).await.assert_ok();
 
     // A newer version's migrations change tables, which only their owner may.
-    execute(
-        &mut superuser,
-        "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)"
-            .into(),
-    )
-    .await;
+    let older = "DELETE FROM _sqlx_migrations
+                 WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    database.change(older).await;
     let grant = format!(r#"GRANT {owner} TO "{guest}""#);
     assert_says(&check(&of_guest).await, &[&grant]);
-    execute(&mut superuser, grant).await;
+    database.change(&grant).await;
     check(&of_guest).await.assert_ok();
 
-    execute(
-        &mut superuser,
-        format!(r#"DROP OWNED BY {owner}, "{guest}" CASCADE; DROP ROLE {owner}, "{guest}""#),
-    )
-    .await;
+    let dropped = format!(
+        r#"DROP OWNED BY {owner}, "{guest}" CASCADE; DROP ROLE {owner}, "{guest}""#
+    );
+    database.change(&dropped).await;
 }

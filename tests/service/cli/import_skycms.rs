@@ -42,11 +42,8 @@ impl Bench {
     }
 
     async fn slots(&self) -> Vec<String> {
-        let mut connection = self.database.connect().await;
-        sqlx::query_scalar("SELECT slot || ' ' || distribution_id FROM cdn_settings ORDER BY slot")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap()
+        let slots = "SELECT slot || ' ' || distribution_id FROM cdn_settings ORDER BY slot";
+        self.database.column(slots).await
     }
 }
 
@@ -74,12 +71,8 @@ async fn what_passes_is_in_force_and_publishes() {
         replica.api.wait_until_ended(&id).await["state"],
         "completed"
     );
-    let mut connection = bench.database.connect().await;
-    let audit: Vec<String> =
-        sqlx::query_scalar("SELECT who || ': ' || what || ' ' || detail FROM audit")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+    let audit = "SELECT who || ': ' || what || ' ' || detail FROM audit";
+    let audit: Vec<String> = bench.database.column(audit).await;
     assert_eq!(
         audit,
         [format!(
@@ -264,11 +257,8 @@ async fn a_row_that_cannot_be_imported_says_why() {
 async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
     let bench = Bench::start().await;
     let rules = async || -> (Vec<String>, Option<String>) {
-        let mut connection = bench.database.connect().await;
-        sqlx::query_as("SELECT publisher_hosts, public_address FROM site")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap()
+        let rules = "SELECT publisher_hosts, public_address FROM site";
+        bench.database.row(rules).await
     };
     let found = |host: &str, address: &str| (vec![host.to_owned()], Some(address.to_owned()));
     let table = json!([
@@ -296,11 +286,8 @@ async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
     });
     let wizard =
         json!({ "Group": "SYSTEM", "Name": "SETUP_WIZARD_STATE", "Value": state.to_string() });
-    let mut connection = bench.database.connect().await;
-    sqlx::query("UPDATE site SET publisher_hosts = '{}', public_address = NULL")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let none = "UPDATE site SET publisher_hosts = '{}', public_address = NULL";
+    bench.database.change(none).await;
     let imported = bench.import(&wizard.to_string(), &["--draft"]).await;
     imported.assert_ok();
     let host_alone = (vec!["intranet.example.com".to_owned()], None);

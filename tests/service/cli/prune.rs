@@ -14,20 +14,14 @@ async fn what_ended_long_ago_is_deleted_and_nothing_else() {
     let recent = service.publish_and_run("/recent").await;
     service.run_until_ended(&recent).await;
     let open = service.api.publish_path("/open").await;
-    let mut database = service.database.connect().await;
-    for id in [&ended, &open] {
-        sqlx::query("UPDATE publish SET ended_at = ended_at - interval '20 days', received_at = received_at - interval '20 days' WHERE id = $1::uuid")
-            .bind(id)
-            .execute(&mut database)
-            .await
-            .unwrap();
-    }
-    sqlx::query(
-        "UPDATE invalidation SET ended_at = ended_at - interval '20 days' WHERE items = '{/old}'",
-    )
-    .execute(&mut database)
-    .await
-    .unwrap();
+    let aged = format!(
+        "UPDATE publish SET ended_at = ended_at - interval '20 days',
+                            received_at = received_at - interval '20 days'
+         WHERE id IN ('{ended}', '{open}');
+         UPDATE invalidation SET ended_at = ended_at - interval '20 days'
+         WHERE items = '{{/old}}'"
+    );
+    service.database.change(&aged).await;
 
     let variables = variables(&service.database, &service.sandbox);
     let said = run(&variables, &["prune", "--dry-run", "--older-than", "10"]).await;
@@ -42,10 +36,8 @@ async fn what_ended_long_ago_is_deleted_and_nothing_else() {
         said.stdout,
         "Deleted publishes, invalidations and notifications that ended more than 10 days ago: 2.\n"
     );
-    let kept: Vec<String> = sqlx::query_scalar("SELECT items[1] FROM publish ORDER BY id")
-        .fetch_all(&mut database)
-        .await
-        .unwrap();
+    let kept = "SELECT items[1] FROM publish ORDER BY id";
+    let kept: Vec<String> = service.database.column(kept).await;
     assert_eq!(kept, ["/recent", "/open"]);
     let said = run(&variables, &["prune"]).await;
     assert!(
