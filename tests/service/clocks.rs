@@ -131,9 +131,7 @@ async fn a_clock_that_is_set_back_holds_nothing() {
             .await;
         service.sandbox.complete_at_once().await;
         service.sandbox.complete().await;
-        for _ in 0..60 {
-            service.pass(1).await;
-        }
+        service.pass_in_steps(60, 1).await;
         assert_eq!(
             service.states(&[accepted, throttled]).await,
             ["completed", "completed"],
@@ -160,9 +158,7 @@ async fn what_a_clock_that_was_ahead_saw_unanswered_gathers_nothing_new() {
     }
     service.advance(-Duration::HOUR);
     let id = service.api.publish_path("/new").await;
-    for _ in 0..5 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(5, 1).await;
     assert_ne!(service.state_of(&id).await, "queued");
 }
 

@@ -260,9 +260,7 @@ async fn of_a_storm_a_hundred_are_looked_at() {
     for page in 0..130 {
         service.api.publish_path(&format!("/{page}")).await;
     }
-    for _ in 0..20 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(20, 1).await;
     let waiting = service.database.count(WAITING).await;
     let completed = "SELECT count(*) FROM publish WHERE state = 'completed'";
     let completed = service.database.count(completed).await;

@@ -417,9 +417,7 @@ async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after
     sandbox.fault(rule).await;
     let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
     service.run().await;
-    for _ in 0..29 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(29, 1).await;
     assert!(
         sandbox.accepted().await.is_empty(),
         "it may have been accepted"
@@ -430,9 +428,7 @@ async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after
         (rate - configured).abs() < f64::EPSILON,
         "the key is not slowed down: {rate}"
     );
-    for _ in 0..10 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(10, 1).await;
     assert_eq!(sandbox.accepted().await.len(), 2);
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
@@ -450,9 +446,7 @@ async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
     service.pass(600).await;
     assert_eq!(sandbox.accepted().await.len(), 1);
     sandbox.fail_creates(4, throttling()).await;
-    for _ in 0..60 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(60, 1).await;
     assert_eq!(service.state_of(&id).await, "unconfirmed");
     assert_eq!(sandbox.accepted().await.len(), 1);
 }
@@ -487,9 +481,7 @@ async fn throttled_repeats_of_an_earlier_call_split_nothing_that_a_later_one_may
     sandbox.fail_creates(2, throttling()).await;
     let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
     service.run().await;
-    for _ in 0..60 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(60, 1).await;
     assert_eq!(service.state_of(&id).await, "completed");
     assert_eq!(sandbox.accepted().await.len(), 1);
 }

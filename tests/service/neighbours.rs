@@ -114,9 +114,7 @@ async fn a_neighbours_batch_without_an_answer_holds_nobody() {
     let theirs = other.publish(json!({ "paths": theirs })).await;
     service.run().await;
     let ours = service.publish_and_run("/ours").await;
-    for _ in 0..6 {
-        service.pass(5).await;
-    }
+    service.pass_in_steps(6, 5).await;
     assert_ne!(service.state_of(&ours).await, "queued");
 
     let off = json!({ "enabled": false });

@@ -343,9 +343,7 @@ async fn a_pause_and_its_end_are_notified_in_that_order() {
     let (service, receiver, _) = service().await;
     service.sandbox.enable_key(false).await;
     service.publish_and_run("/about").await;
-    for _ in 0..5 {
-        service.pass(60).await; // it is tried again, and told once
-    }
+    service.pass_in_steps(5, 60).await; // it is tried again, and told once
     service.sandbox.enable_key(true).await;
     service.pass(600).await;
     service.pass(60).await;
@@ -409,9 +407,7 @@ async fn a_monthly_limit_is_notified_once_when_near_and_once_when_reached() {
     let mut told = Vec::new();
     for page in 0..7 {
         service.publish_and_run(&format!("/{page}")).await;
-        for _ in 0..3 {
-            service.pass(20).await;
-        }
+        service.pass_in_steps(3, 20).await;
         notify(&service).await;
         let events = events(&receiver);
         told.extend(events.into_iter().filter(|it| it.starts_with("month")));

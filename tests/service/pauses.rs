@@ -237,9 +237,7 @@ async fn a_key_that_is_fixed_at_aws_is_noticed_within_a_tenth_of_the_pause() {
         let key = |enabled| json!({ "enabled": enabled });
         service.sandbox.set_key(KEY, key(false)).await;
         let id = service.publish_and_run("/about").await;
-        for _ in 0..paused_for / 60 {
-            service.pass(60).await;
-        }
+        service.pass_in_steps(paused_for / 60, 60).await;
         service.sandbox.set_key(KEY, key(true)).await;
         service.pass(noticed_after).await;
         assert_ne!(service.state_of(&id).await, "queued", "{paused_for} s");

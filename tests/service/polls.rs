@@ -65,9 +65,7 @@ async fn a_question_that_is_refused_in_unknown_words_is_not_asked_for_ever() {
     let refusal = json!({ "kind": "error", "code": "SomethingNew", "status": 400 });
     service.sandbox.fail_all("get", &refusal).await;
     let id = service.publish_and_run("/about").await;
-    for _ in 0..9 {
-        service.pass(60).await;
-    }
+    service.pass_in_steps(9, 60).await;
     assert_eq!(service.api.get_publish(&id).await["state"], "in_progress");
     service.pass(61).await;
     let publish = service.run_until_ended(&id).await;

@@ -26,9 +26,22 @@ fn wildcards() -> Vec<String> {
     (0..15).map(|n| format!("/{n}/*")).collect()
 }
 
+/// `/0`, `/1` and so on.
+fn numbered(pages: std::ops::Range<u32>) -> impl Iterator<Item = String> {
+    pages.map(|n| format!("/{n}"))
+}
+
+/// So many publishes of a page and a wildcard.
+async fn publish_pairs(service: &Stepped, count: u32) {
+    for n in 0..count {
+        let pair = [format!("/{n}/page"), format!("/all/{n}/*")];
+        service.publish_paths(pair).await;
+    }
+}
+
 /// The quota of each kind, and one more that waits, and one of the other kind.
 fn full_kinds() -> [(Vec<String>, &'static str, &'static str); 2] {
-    let files = (0..3_000).map(|n| format!("/{n}")).collect();
+    let files = numbered(0..3_000).collect();
     [
         (wildcards(), "/16/*", "/path"),
         (files, "/one-more", "/all/*"),
@@ -120,9 +133,7 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
         "in_progress",
         "it counts for 25 seconds"
     );
-    for _ in 0..4 {
-        service.pass(31).await;
-    }
+    service.pass_in_steps(4, 31).await;
     assert_eq!(service.state_of(&first).await, "unconfirmed");
     assert_eq!(service.state_of(&next).await, "unconfirmed");
 
@@ -158,9 +169,7 @@ async fn questions_that_are_not_answered_hold_nothing_for_long() {
     service.publish_paths(wildcards()).await;
     service.run().await;
     let next = service.publish_and_run("/next/*").await;
-    for _ in 0..7 {
-        service.pass(5).await;
-    }
+    service.pass_in_steps(7, 5).await;
     assert_eq!(service.state_of(&next).await, "in_progress");
 }
 
@@ -193,9 +202,7 @@ async fn what_a_lost_answer_may_have_filled_is_not_filled_again_at_once() {
         .await;
     let lost = json!({ "kind": "drop_answer" });
     service.sandbox.spoil_answer(&lost).await;
-    service
-        .publish_paths((0..6_000).map(|n| format!("/{n}")))
-        .await;
+    service.publish_paths(numbered(0..6_000)).await;
     service.run().await;
     let calls = service.sandbox.calls("CreateInvalidation").await;
     assert_eq!(calls.len(), 1, "the quota may be full: {calls:?}");
@@ -209,18 +216,12 @@ async fn a_batch_that_does_not_fit_beside_what_never_completes_goes_in_pieces() 
         .sandbox
         .config(json!({ "in_progress_ms": SLOW, "files_in_progress": 20 }))
         .await;
-    service
-        .publish_paths((0..12).map(|n| format!("/{n}")))
-        .await;
+    service.publish_paths(numbered(0..12)).await;
     service.run().await;
-    let id = service
-        .publish_paths((20..35).map(|n| format!("/{n}")))
-        .await;
+    let id = service.publish_paths(numbered(20..35)).await;
     service.run().await;
     assert_eq!(service.state_of(&id).await, "queued");
-    for _ in 0..60 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(60, 1).await;
     assert_ne!(service.state_of(&id).await, "queued", "there is room for 8");
     let most = service.learned_size().await;
     assert_eq!(most, None, "which says nothing about the size of a call");
@@ -245,16 +246,12 @@ async fn what_counts_no_longer_needs_room_again() {
         .await;
     service.run().await;
     service.sandbox.clear_faults().await;
-    for _ in 0..20 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(20, 1).await;
     let outcomes = service.sandbox.outcomes().await;
     assert_eq!(outcomes.last().unwrap(), "Accepted", "{outcomes:?}");
     assert_eq!(service.state_of(&first).await, "queued");
     service.sandbox.complete().await;
-    for _ in 0..10 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(10, 1).await;
     assert_ne!(service.state_of(&first).await, "queued");
 }
 
@@ -346,15 +343,11 @@ async fn a_batch_that_never_gets_an_answer_holds_nobody() {
         .sandbox
         .fault(json!({ "operation": "create", "at_least": 2, "fault": unavailable() }))
         .await;
-    let batch = service
-        .publish_paths((0..3_000).map(|n| format!("/{n}")))
-        .await;
+    let batch = service.publish_paths(numbered(0..3_000)).await;
     service.run().await;
     let path = service.publish_and_run("/path").await;
     assert_eq!(service.state_of(&path).await, "queued", "it may be full");
-    for _ in 0..6 {
-        service.pass(5).await;
-    }
+    service.pass_in_steps(6, 5).await;
     assert_ne!(service.state_of(&path).await, "queued");
     let next = service.publish_and_run("/next").await;
     assert_ne!(
@@ -412,13 +405,9 @@ async fn refusals_before_a_small_quota_is_found(unanswered: u32, seconds: u32) -
             .fail_creates(unanswered, unavailable())
             .await;
     }
-    let id = service
-        .publish_paths((0..30).map(|n| format!("/{n}")))
-        .await;
+    let id = service.publish_paths(numbered(0..30)).await;
     service.run().await;
-    for _ in 0..seconds / 2 {
-        service.pass(2).await;
-    }
+    service.pass_in_steps(seconds / 2, 2).await;
     let publish = service.api.get_publish(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
     let outcomes = service.sandbox.outcomes().await;
@@ -431,9 +420,7 @@ async fn a_batch_that_is_too_large_is_split_although_some_calls_have_no_answer()
     let service = Stepped::start().await;
     let second = json!({ "paths_per_second": 5, "rate": null });
     service.sandbox.config(second).await;
-    let id = service
-        .publish_paths((0..12).map(|n| format!("/{n}")))
-        .await;
+    let id = service.publish_paths(numbered(0..12)).await;
     for _ in 0..6 {
         service.sandbox.fail_creates(1, unavailable()).await;
         service.pass(6).await;
@@ -484,9 +471,7 @@ async fn a_monthly_limit_holds_for_every_policy_and_rate() {
                 .publish_paths((0..12).map(|page| format!("/d{n}-{page}")))
                 .await;
         }
-        for _ in 0..40 {
-            service.pass(2).await;
-        }
+        service.pass_in_steps(40, 2).await;
         let month = store
             .month_usage(service.site(), service.state.clock.now())
             .await
@@ -514,7 +499,7 @@ async fn settings_that_move_away_and_back_lose_nothing_that_was_not_sent_yet() {
     .await;
     let lost = json!({ "kind": "drop_answer" });
     service.sandbox.fail_creates(1, lost).await;
-    let id = service.publish_paths((0..6).map(|n| format!("/{n}"))).await;
+    let id = service.publish_paths(numbered(0..6)).await;
     service.run().await;
     service
         .activate(service.site(), "E2MISTYPED0001", KEY)
@@ -645,12 +630,8 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
 #[tokio::test]
 async fn no_more_is_read_of_what_waits_for_a_full_kind_than_may_be_next() {
     let service = Stepped::start().await;
-    for n in 0..700 {
-        service
-            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
-            .await;
-    }
-    let page = service.publish_paths(["/about".to_owned()]).await;
+    publish_pairs(&service, 700).await;
+    let page = service.api.publish_path("/about").await;
     let read = read_with(&service, 3_000, 0).await;
     assert!(read.len() < 600, "{}", read.len());
     assert_eq!(read.last().unwrap().publish.to_string(), page);
@@ -665,19 +646,15 @@ async fn all_pages_that_go_along_with_a_wildcard_are_read() {
             .publish_paths((0..400).map(|page| format!("/all/{n}/{page}")))
             .await;
     }
-    service.publish_paths(["/all/*".to_owned()]).await;
+    service.api.publish_path("/all/*").await;
     assert_eq!(read_with(&service, 0, 15).await.len(), 13);
 }
 
 #[tokio::test]
 async fn all_wildcards_that_go_along_with_another_are_read() {
     let service = Stepped::start().await;
-    service.publish_paths(["/all/*".to_owned()]).await;
-    for n in 0..600 {
-        service
-            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
-            .await;
-    }
+    service.api.publish_path("/all/*").await;
+    publish_pairs(&service, 600).await;
     assert_eq!(read_with(&service, 3_000, 1).await.len(), 601);
 }
 
@@ -686,13 +663,8 @@ async fn all_wildcards_that_go_along_with_another_are_read() {
 async fn what_is_begun_is_read_behind_what_waits_for_a_full_kind() {
     let service = Stepped::start().await;
     service.sandbox.never_complete().await;
-    let wildcard = service.publish_paths(["/begun/*".to_owned()]).await;
-    service.run().await;
-    for n in 0..700 {
-        service
-            .publish_paths([format!("/{n}/page"), format!("/all/{n}/*")])
-            .await;
-    }
+    let wildcard = service.publish_and_run("/begun/*").await;
+    publish_pairs(&service, 700).await;
     let begun = service
         .publish_paths(["/page".to_owned(), "/begun/*".to_owned()])
         .await;

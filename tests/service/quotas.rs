@@ -144,9 +144,7 @@ async fn a_monthly_limit_holds_what_was_planned_before_and_is_not_sent_yet() {
     service.run().await;
     service.allow(limit(6, PastLimit::Hold)).await;
     service.sandbox.complete().await;
-    for _ in 0..3 {
-        service.pass(30).await;
-    }
+    service.pass_in_steps(3, 30).await;
     assert_eq!(service.sent().await.concat().len(), 4);
     assert_eq!(service.state_of(&id).await, "in_progress");
 
@@ -169,9 +167,7 @@ async fn a_monthly_limit_holds_what_is_searched_for_an_item_at_fault() {
     let id = service.publish_pages("a", 0..5).await;
     service.run().await;
     service.allow(limit(3, PastLimit::Hold)).await;
-    for _ in 0..6 {
-        service.pass(30).await;
-    }
+    service.pass_in_steps(6, 30).await;
     assert!(service.sent().await.is_empty());
     assert_eq!(service.state_of(&id).await, "queued");
 
@@ -804,9 +800,7 @@ async fn pieces_of_a_batch_that_others_got_throttled_grow_together_again() {
     service.sandbox.fail_creates(6, throttling()).await;
     let id = service.publish_pages("a", 0..128).await;
     service.run().await;
-    for _ in 0..75 {
-        service.pass(1).await;
-    }
+    service.pass_in_steps(75, 1).await;
     let sizes: Vec<_> = service.sent().await.iter().map(Vec::len).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 128, "{sizes:?}");
     assert!(sizes.len() <= 42, "{sizes:?}");

@@ -131,6 +131,13 @@ impl Stepped {
         self.run().await;
     }
 
+    /// The same in steps, of so many seconds each.
+    pub(crate) async fn pass_in_steps(&self, steps: u32, seconds: i64) {
+        for _ in 0..steps {
+            self.pass(seconds).await;
+        }
+    }
+
     /// Publishes paths together, and gives the publish's id.
     pub(crate) async fn publish_paths(&self, paths: impl IntoIterator<Item = String>) -> String {
         self.api.publish_paths(paths).await
