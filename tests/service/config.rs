@@ -403,11 +403,7 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
 
     variables.insert("ENCRYPTION_KEY".into(), format!("{new},{old}"));
     let replica = Replica::start_with(&variables).await;
-    let id = replica.api.publish_path("/about").await;
-    assert_eq!(
-        replica.api.wait_until_ended(&id).await["state"],
-        "completed"
-    );
+    replica.api.assert_publishes().await;
 }
 
 #[tokio::test]

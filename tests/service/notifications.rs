@@ -44,6 +44,15 @@ async fn completed(service: &Stepped, path: &str) -> String {
     id
 }
 
+/// Asks for a test, on this form: whether one is sent, unless the endpoint is switched off.
+async fn press_test(service: &Stepped, endpoint: Uuid, form: &str) -> Option<bool> {
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let sent = store
+        .send_test(service.site(), endpoint, &hash(form), now)
+        .await;
+    sent.unwrap()
+}
+
 async fn only(service: &Stepped) -> EndpointView {
     let endpoints = service.state.store.endpoints(service.site()).await.unwrap();
     assert_eq!(endpoints.len(), 1);
@@ -232,14 +241,12 @@ async fn a_dead_endpoint_holds_up_no_other_and_is_switched_off_after_a_day() {
     let shown = endpoint(store.endpoints(site).await.unwrap());
     assert!(shown.off_at.is_some(), "{shown:?}");
     assert_eq!(shown.waiting, 0);
-    let (form, now) = (hash("form"), service.state.clock.now());
-    let sent = store.send_test(site, dead, &form, now).await;
-    assert_eq!(sent.unwrap(), None);
+    assert_eq!(press_test(&service, dead, "form").await, None);
 
     receiver.be(Mood::Answers(200));
+    let now = service.state.clock.now();
     store.switch_on_endpoint(site, dead, now).await.unwrap();
-    let sent = store.send_test(site, dead, &form, now).await;
-    assert_eq!(sent.unwrap(), Some(true));
+    assert_eq!(press_test(&service, dead, "form").await, Some(true));
     notify(&service).await;
     assert_eq!(events(&receiver), ["test"], "what it missed is given up");
     let metrics = service.state.metrics.encode(None);
@@ -312,8 +319,7 @@ async fn what_was_given_up_unsent_can_be_sent_again() {
     let (store, site) = (&service.state.store, service.site());
     completed(&service, "/about").await;
     let now = service.state.clock.now();
-    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
-    assert_eq!(sent.unwrap(), Some(true));
+    assert_eq!(press_test(&service, endpoint, "form").await, Some(true));
     receiver.be(Mood::Answers(410));
     notify(&service).await;
     assert_eq!(events(&receiver), ["publish.completed"], "and then no more");
@@ -471,12 +477,7 @@ async fn slack_gets_a_text_without_a_signature() {
 #[tokio::test]
 async fn a_form_that_is_opened_again_later_sends_another_test() {
     let (service, receiver, endpoint) = service().await;
-    let form = hash("a form that the browser has kept");
-    let press = async || {
-        let (store, now) = (&service.state.store, service.state.clock.now());
-        let sent = store.send_test(service.site(), endpoint, &form, now);
-        sent.await.unwrap()
-    };
+    let press = async || press_test(&service, endpoint, "kept by the browser").await;
     assert_eq!(press().await, Some(true));
     assert_eq!(press().await, Some(false), "a double click");
     service.advance(Duration::minutes(11));
@@ -490,10 +491,7 @@ async fn a_form_that_is_opened_again_later_sends_another_test() {
 async fn a_test_waits_for_no_earlier_one_that_was_refused() {
     let (service, receiver, endpoint) = service().await;
     let test = async |form: &str| {
-        let (store, now) = (&service.state.store, service.state.clock.now());
-        let form = hash(form);
-        let sent = store.send_test(service.site(), endpoint, &form, now);
-        assert_eq!(sent.await.unwrap(), Some(true));
+        assert_eq!(press_test(&service, endpoint, form).await, Some(true));
         notify(&service).await;
     };
     receiver.be(Mood::Answers(500));
@@ -613,16 +611,11 @@ async fn what_only_a_newer_version_knows_waits_for_it_and_holds_up_nothing() {
          SELECT id, 'test.newer', created_at, created_at FROM endpoint",
     );
     newer.await;
-    let (store, site, now) = (
-        &service.state.store,
-        service.site(),
-        service.state.clock.now(),
-    );
-    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
-    assert_eq!(sent.unwrap(), Some(true));
+    assert_eq!(press_test(&service, endpoint, "form").await, Some(true));
     notify(&service).await;
     assert_eq!(events(&receiver), ["test"]);
-    assert_eq!(store.deliveries(site).await.unwrap().len(), 1);
+    let deliveries = service.state.store.deliveries(service.site()).await;
+    assert_eq!(deliveries.unwrap().len(), 1);
     assert_eq!(only(&service).await.waiting, 1);
 }
 
@@ -703,10 +696,7 @@ async fn the_example_for_receivers_accepts_only_genuine_messages() {
     // The example goes by the time of day.
     let behind = time::OffsetDateTime::now_utc() - service.state.clock.now();
     service.advance(behind);
-    let (site, now) = (service.site(), service.state.clock.now());
-    let store = &service.state.store;
-    let sent = store.send_test(site, endpoint, &hash("form"), now).await;
-    assert_eq!(sent.unwrap(), Some(true));
+    assert_eq!(press_test(&service, endpoint, "form").await, Some(true));
     notify(&service).await;
     let received = receiver.take().remove(0);
     let (_, example) = include_str!("../../docs/NOTIFICATIONS.md")

@@ -277,7 +277,5 @@ async fn a_replica_starts_again_after_a_newer_one_has_migrated() {
     );
     migrated.await;
     let replica = Replica::start(&database, &sandbox).await;
-    let id = replica.api.publish_path("/about").await;
-    let publish = replica.api.wait_until_ended(&id).await;
-    assert_eq!(publish["state"], "completed");
+    replica.api.assert_publishes().await;
 }

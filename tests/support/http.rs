@@ -212,6 +212,13 @@ impl Api {
         self.wait_until(id, "its end", has_ended).await
     }
 
+    /// Publishes a path, and waits until CloudFront has completed it.
+    pub(crate) async fn assert_publishes(&self) {
+        let id = self.publish_path("/about").await;
+        let ended = self.wait_until_ended(&id).await;
+        assert_eq!(ended["state"], "completed");
+    }
+
     /// Waits until CloudFront has accepted it.
     pub(crate) async fn wait_until_in_progress(&self, id: &str) {
         let accepted = |publish: &Value| publish["state"] == "in_progress";

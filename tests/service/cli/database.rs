@@ -166,9 +166,7 @@ fn as_role(variables: &Variables, role: &str) -> Variables {
 
 async fn assert_publishes(variables: &Variables) {
     let replica = Replica::start_with(variables).await;
-    let id = replica.api.publish_path("/about").await;
-    let ended = replica.api.wait_until_ended(&id).await;
-    assert_eq!(ended["state"], "completed");
+    replica.api.assert_publishes().await;
 }
 
 #[tokio::test]
@@ -210,8 +208,7 @@ async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() 
     database.change(&grant).await;
     check(&of_guest).await.assert_ok();
 
-    let dropped = format!(
-        r#"DROP OWNED BY {owner}, "{guest}" CASCADE; DROP ROLE {owner}, "{guest}""#
-    );
+    let dropped =
+        format!(r#"DROP OWNED BY {owner}, "{guest}" CASCADE; DROP ROLE {owner}, "{guest}""#);
     database.change(&dropped).await;
 }

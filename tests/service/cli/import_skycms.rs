@@ -66,11 +66,7 @@ async fn what_passes_is_in_force_and_publishes() {
     );
     assert_eq!(bench.slots().await, [format!("active {DISTRIBUTION}")]);
     let replica = Replica::start_with(&bench.variables).await;
-    let id = replica.api.publish_path("/about").await;
-    assert_eq!(
-        replica.api.wait_until_ended(&id).await["state"],
-        "completed"
-    );
+    replica.api.assert_publishes().await;
     let audit = "SELECT who || ': ' || what || ' ' || detail FROM audit";
     let audit: Vec<String> = bench.database.column(audit).await;
     assert_eq!(

@@ -291,11 +291,7 @@ async fn the_embedded_database_is_not_made_and_not_disturbed() {
         (answer.status == 409).then_some(())
     })
     .await;
-    let id = replica.api.publish_path("/about").await;
-    assert_eq!(
-        replica.api.wait_until_ended(&id).await["state"],
-        "completed"
-    );
+    replica.api.assert_publishes().await;
 }
 
 #[tokio::test]
