@@ -11,8 +11,7 @@ use crate::support::{DISTRIBUTION, KEY, SECRET, Sandbox, create};
 #[tokio::test]
 async fn the_state_shows_everything_except_secrets() {
     let sandbox = Sandbox::start();
-    let path = format!("/sandbox/keys/{KEY}");
-    sandbox.set("PUT", &path, json!({ "user": "editor" })).await;
+    sandbox.key(json!({ "user": "editor" })).await;
     create(&sandbox.client(), "r1", &["/a", "/b/*"])
         .await
         .unwrap();
@@ -43,24 +42,14 @@ async fn the_state_shows_everything_except_secrets() {
     );
 
     let found = sandbox
-        .set(
-            "GET",
-            "/sandbox/invalidations?status=Completed",
-            Value::Null,
-        )
+        .read("/sandbox/invalidations?status=Completed")
         .await;
     assert_eq!(found["invalidations"], json!([]));
     let found = sandbox
-        .set(
-            "GET",
-            "/sandbox/invalidations?caller_reference=r1",
-            Value::Null,
-        )
+        .read("/sandbox/invalidations?caller_reference=r1")
         .await;
     assert_eq!(found["invalidations"][0], *invalidation);
-    let later = sandbox
-        .set("GET", "/sandbox/ledger?after=1", Value::Null)
-        .await;
+    let later = sandbox.read("/sandbox/ledger?after=1").await;
     assert_eq!(later["ledger"], json!([]));
 }
 
@@ -157,9 +146,7 @@ async fn a_reset_returns_to_the_start() {
     let fresh = sandbox.state().await;
     assert_eq!(fresh["config"]["in_progress_ms"], 7);
     create(&sandbox.client(), "r1", &["/a"]).await.unwrap();
-    sandbox
-        .set("PATCH", "/sandbox/config", json!({ "latency_ms": 1 }))
-        .await;
+    sandbox.config(json!({ "latency_ms": 1 })).await;
     sandbox
         .set("PUT", "/sandbox/distributions/E1", json!({}))
         .await;
@@ -204,13 +191,8 @@ fn an_address_that_is_taken_is_named() {
 #[tokio::test]
 async fn sigterm_stops_it_even_while_a_call_hangs() {
     let mut sandbox = Sandbox::start();
-    sandbox
-        .set(
-            "POST",
-            "/sandbox/faults",
-            json!({ "rules": [{ "fault": { "kind": "hang" } }] }),
-        )
-        .await;
+    let hang = json!([{ "fault": { "kind": "hang" } }]);
+    sandbox.faults(hang).await;
     let client = sandbox.client();
     let hanging = tokio::spawn(async move { create(&client, "r", &["/"]).await });
     tokio::time::timeout(Duration::from_secs(5), async {

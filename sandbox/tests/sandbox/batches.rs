@@ -7,9 +7,7 @@ use crate::support::{DISTRIBUTION, Sandbox, code, create, refusal};
 
 async fn unlimited() -> Sandbox {
     let sandbox = Sandbox::start();
-    sandbox
-        .set("PATCH", "/sandbox/config", json!({ "rate": null }))
-        .await;
+    sandbox.config(json!({ "rate": null })).await;
     sandbox
 }
 
@@ -43,11 +41,7 @@ async fn a_bad_path_is_an_invalid_argument() {
     );
     create(&client, "literal", &["/a*b"]).await.unwrap();
     sandbox
-        .set(
-            "PATCH",
-            "/sandbox/config",
-            json!({ "inner_wildcard": "invalid_argument" }),
-        )
+        .config(json!({ "inner_wildcard": "invalid_argument" }))
         .await;
     assert_eq!(
         code(&create(&client, "older guide", &["/a*b"]).await),
@@ -117,11 +111,7 @@ async fn a_repeat_may_be_refused_as_reported_from_live_use() {
     let sandbox = unlimited().await;
     let client = sandbox.client();
     sandbox
-        .set(
-            "PATCH",
-            "/sandbox/config",
-            json!({ "already_used": "invalid_argument" }),
-        )
+        .config(json!({ "already_used": "invalid_argument" }))
         .await;
     create(&client, "r", &["/a"]).await.unwrap();
     assert_eq!(

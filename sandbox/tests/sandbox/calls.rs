@@ -4,7 +4,9 @@ use aws_credential_types::Credentials;
 use aws_sdk_cloudfront::operation::RequestId as _;
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, KEY, SECRET, Sandbox, batch, code, create, create_on, refusal};
+use crate::support::{
+    DISTRIBUTION, KEY, SECRET, Sandbox, batch, code, create, create_on, get, refusal,
+};
 
 #[tokio::test]
 async fn an_invalidation_is_in_progress_and_then_completed() {
@@ -29,21 +31,12 @@ async fn an_invalidation_is_in_progress_and_then_completed() {
         batch("r1", &["/a?x=1&y=2", "/blog/*", "#article:42"])
     );
 
-    let get = || {
-        client
-            .get_invalidation()
-            .distribution_id(DISTRIBUTION)
-            .id(id)
-            .send()
-    };
-    let running = get().await.unwrap();
+    let running = get(&client, id).await.unwrap();
     assert_eq!(running.invalidation().unwrap(), invalidation);
     let completed = sandbox.set("POST", "/sandbox/complete", Value::Null).await;
     assert_eq!(completed["completed"], 1);
-    assert_eq!(
-        get().await.unwrap().invalidation().unwrap().status(),
-        "Completed"
-    );
+    let completed = get(&client, id).await.unwrap();
+    assert_eq!(completed.invalidation().unwrap().status(), "Completed");
 }
 
 #[tokio::test]
@@ -52,13 +45,7 @@ async fn an_invalidation_completes_by_itself() {
     let client = sandbox.client();
     let created = create(&client, "r1", &["/a"]).await.unwrap();
     let id = created.invalidation().unwrap().id();
-    let read = client
-        .get_invalidation()
-        .distribution_id(DISTRIBUTION)
-        .id(id)
-        .send()
-        .await
-        .unwrap();
+    let read = get(&client, id).await.unwrap();
     assert_eq!(read.invalidation().unwrap().status(), "Completed");
 }
 
@@ -68,13 +55,7 @@ async fn a_distribution_tenant_has_its_own_routes() {
     let tenant = "dt_2wjDZi3hD1ivOXf6rpZJO1AB";
     let resource = format!("arn:aws:cloudfront::*:distribution-tenant/{tenant}");
     let policy = json!({ "Statement": { "Effect": "Allow", "Action": "cloudfront:*", "Resource": [resource, "*/dt_none"] } });
-    sandbox
-        .set(
-            "PUT",
-            &format!("/sandbox/keys/{KEY}"),
-            json!({ "policy": policy }),
-        )
-        .await;
+    sandbox.key(json!({ "policy": policy })).await;
     sandbox
         .set(
             "PUT",
@@ -111,13 +92,7 @@ async fn a_distribution_tenant_has_its_own_routes() {
 async fn what_does_not_exist_is_404() {
     let sandbox = Sandbox::start();
     let policy = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } });
-    sandbox
-        .set(
-            "PUT",
-            &format!("/sandbox/keys/{KEY}"),
-            json!({ "policy": policy }),
-        )
-        .await;
+    sandbox.key(json!({ "policy": policy })).await;
     let client = sandbox.client();
     let created = create_on(&client, "ENONE", "r", &["/"]).await;
     assert_eq!(
@@ -135,12 +110,7 @@ async fn what_does_not_exist_is_404() {
             .unwrap()
             .is_no_such_distribution()
     );
-    let read = client
-        .get_invalidation()
-        .distribution_id(DISTRIBUTION)
-        .id("INONE")
-        .send()
-        .await;
+    let read = get(&client, "INONE").await;
     assert_eq!(code(&read), (404, "NoSuchInvalidation".into()));
 }
 
@@ -173,11 +143,7 @@ async fn a_wrong_clock_is_reported_with_both_times() {
         (-600, "Signature not yet current: "),
     ] {
         sandbox
-            .set(
-                "PATCH",
-                "/sandbox/config",
-                json!({ "clock_offset_seconds": offset }),
-            )
+            .config(json!({ "clock_offset_seconds": offset }))
             .await;
         let (status, code, message) = refusal(&create(&sandbox.client(), "r", &["/"]).await);
         assert_eq!((status, code.as_str()), (403, "SignatureDoesNotMatch"));
@@ -186,13 +152,7 @@ async fn a_wrong_clock_is_reported_with_both_times() {
             "{message}"
         );
     }
-    sandbox
-        .set(
-            "PATCH",
-            "/sandbox/config",
-            json!({ "clock_offset_seconds": 240 }),
-        )
-        .await;
+    sandbox.config(json!({ "clock_offset_seconds": 240 })).await;
     create(&sandbox.client(), "r", &["/"]).await.unwrap();
 }
 
@@ -211,13 +171,7 @@ async fn only_cloudfronts_own_region_signs() {
     for (partition, region) in [("aws-cn", "cn-northwest-1"), ("aws-eusc", "eusc-de-east-1")] {
         let resource = format!("arn:{partition}:cloudfront::*:distribution/{DISTRIBUTION}");
         let policy = json!({ "Statement": [{ "Effect": "Allow", "Action": "cloudfront:*", "Resource": resource }] });
-        sandbox
-            .set(
-                "PUT",
-                &format!("/sandbox/keys/{KEY}"),
-                json!({ "policy": policy }),
-            )
-            .await;
+        sandbox.key(json!({ "policy": policy })).await;
         let distribution = format!("/sandbox/distributions/{DISTRIBUTION}");
         sandbox
             .set("PUT", &distribution, json!({ "partition": partition }))
@@ -245,23 +199,19 @@ async fn unknown_and_disabled_keys_are_invalid_tokens() {
     let created = create(&sandbox.client_of(stranger, "us-east-1"), "r", &["/"]).await;
     assert_eq!(refusal(&created), expected);
 
-    let path = format!("/sandbox/keys/{KEY}");
-    sandbox.set("PUT", &path, json!({ "enabled": false })).await;
+    sandbox.key(json!({ "enabled": false })).await;
     assert_eq!(
         refusal(&create(&sandbox.client(), "r", &["/"]).await),
         expected
     );
-    sandbox.set("PUT", &path, json!({ "enabled": true })).await;
+    sandbox.key(json!({ "enabled": true })).await;
     create(&sandbox.client(), "r", &["/"]).await.unwrap();
 }
 
 #[tokio::test]
 async fn temporary_credentials_need_their_token_and_expire() {
     let sandbox = Sandbox::start();
-    let path = format!("/sandbox/keys/{KEY}");
-    sandbox
-        .set("PUT", &path, json!({ "session_token": "token" }))
-        .await;
+    sandbox.key(json!({ "session_token": "token" })).await;
     let client = |token: Option<&str>| {
         let credentials = Credentials::from_keys(KEY, SECRET, token.map(str::to_owned));
         sandbox.client_of(credentials, "us-east-1")
@@ -274,11 +224,7 @@ async fn temporary_credentials_need_their_token_and_expire() {
     );
     create(&client(Some("token")), "r", &["/"]).await.unwrap();
     sandbox
-        .set(
-            "PUT",
-            &path,
-            json!({ "expires_at": "2020-01-01T00:00:00Z" }),
-        )
+        .key(json!({ "expires_at": "2020-01-01T00:00:00Z" }))
         .await;
     assert_eq!(
         code(&create(&client(Some("token")), "r", &["/"]).await),

@@ -6,14 +6,12 @@ use aws_sdk_cloudfront::error::SdkError;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Created, DISTRIBUTION, Sandbox, code, create};
+use crate::support::{Created, Sandbox, code, create, get};
 
 /// The answer to one call under one fault, and what the API itself did.
 async fn play(sandbox: &Sandbox, fault: Value) -> (Created, String) {
     let rule = json!({ "operation": "create", "times": 1, "fault": fault });
-    sandbox
-        .set("POST", "/sandbox/faults", json!({ "rules": [rule] }))
-        .await;
+    sandbox.faults(json!([rule])).await;
     let created = create(&sandbox.client(), "r", &["/"]).await;
     let entry = sandbox.last_call().await;
     assert!(entry["fault"].is_string(), "{entry}");
@@ -139,9 +137,7 @@ async fn a_slow_answer_is_right_and_late() {
 async fn an_error_may_hide_an_acceptance() {
     let sandbox = Sandbox::start();
     let rule = json!({ "times": 1, "handled": true, "fault": { "kind": "error", "code": "InternalError" } });
-    sandbox
-        .set("POST", "/sandbox/faults", json!({ "rules": [rule] }))
-        .await;
+    sandbox.faults(json!([rule])).await;
     assert_eq!(
         code(&create(&sandbox.client(), "r", &["/"]).await),
         (500, "InternalError".into())
@@ -153,18 +149,10 @@ async fn an_error_may_hide_an_acceptance() {
 async fn rules_choose_the_operation_and_can_be_cleared() {
     let sandbox = Sandbox::start();
     let rule = json!({ "operation": "get", "fault": { "kind": "error", "code": "Throttling" } });
-    sandbox
-        .set("POST", "/sandbox/faults", json!({ "rules": [rule] }))
-        .await;
+    sandbox.faults(json!([rule])).await;
     let client = sandbox.client();
     let created = create(&client, "r", &["/"]).await.unwrap();
-    let get = || {
-        client
-            .get_invalidation()
-            .distribution_id(DISTRIBUTION)
-            .id(created.invalidation().unwrap().id())
-            .send()
-    };
+    let get = || get(&client, created.invalidation().unwrap().id());
     for _ in 0..3 {
         assert_eq!(code(&get().await), (400, "Throttling".into()));
     }
@@ -180,9 +168,7 @@ async fn rules_choose_batches_by_their_items_and_size() {
         { "operation": "create", "at_least": 3, "fault": unavailable },
         { "operation": "get", "path": "/never-told", "fault": unavailable },
     ]);
-    sandbox
-        .set("POST", "/sandbox/faults", json!({ "rules": rules }))
-        .await;
+    sandbox.faults(rules).await;
     let client = sandbox.client();
     let refused = (503, "ServiceUnavailable".to_owned());
     assert_eq!(
@@ -194,12 +180,7 @@ async fn rules_choose_batches_by_their_items_and_size() {
         ("3", "/told", None),
     ] {
         let created = create(&client, reference, &[path, "/"]).await.unwrap();
-        let got = client
-            .get_invalidation()
-            .distribution_id(DISTRIBUTION)
-            .id(created.invalidation().unwrap().id())
-            .send()
-            .await;
+        let got = get(&client, created.invalidation().unwrap().id()).await;
         match expected {
             Some(refused) => assert_eq!(code(&got), refused),
             None => assert!(got.is_ok(), "{got:?}"),

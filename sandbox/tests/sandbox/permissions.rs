@@ -2,16 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, KEY, Sandbox, code, create, create_on, refusal};
+use crate::support::{DISTRIBUTION, Sandbox, code, create, create_on, get, refusal};
 
 async fn attach(sandbox: &Sandbox, policy: Value) {
-    sandbox
-        .set(
-            "PUT",
-            &format!("/sandbox/keys/{KEY}"),
-            json!({ "policy": policy }),
-        )
-        .await;
+    sandbox.key(json!({ "policy": policy })).await;
 }
 
 #[tokio::test]
@@ -49,13 +43,7 @@ async fn each_action_is_permitted_on_its_own() {
         .unwrap()
         .id()
         .to_owned();
-    let get = || {
-        client
-            .get_invalidation()
-            .distribution_id(DISTRIBUTION)
-            .id(&id)
-            .send()
-    };
+    let get = || get(&client, &id);
     let resource = format!("arn:aws:cloudfront::123456789012:distribution/{DISTRIBUTION}");
 
     attach(&sandbox, json!({ "Statement": { "Effect": "Allow", "Action": "cloudfront:CreateInvalidation", "Resource": resource } })).await;

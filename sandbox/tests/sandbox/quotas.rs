@@ -16,9 +16,7 @@ async fn the_sixth_quick_call_is_throttled() {
         refusal(&sixth),
         (400, "Throttling".into(), "Rate exceeded".into())
     );
-    sandbox
-        .set("PATCH", "/sandbox/config", json!({ "rate": null }))
-        .await;
+    sandbox.config(json!({ "rate": null })).await;
     create(&client, "6", &["/"]).await.unwrap();
 }
 
@@ -26,7 +24,7 @@ async fn the_sixth_quick_call_is_throttled() {
 async fn files_and_wildcards_in_progress_have_budgets_apart() {
     let sandbox = Sandbox::start_with(&["--in-progress-ms", "600000"]);
     let quotas = json!({ "rate": null, "files_in_progress": 3, "wildcards_in_progress": 1 });
-    sandbox.set("PATCH", "/sandbox/config", quotas).await;
+    sandbox.config(quotas).await;
     let client = sandbox.client();
     let too_many = (400, "TooManyInvalidationsInProgress".to_owned());
     create(&client, "1", &["/a", "/b", "/c/*"]).await.unwrap();
@@ -58,7 +56,7 @@ async fn files_and_wildcards_in_progress_have_budgets_apart() {
 async fn the_quotas_may_be_a_rate() {
     let sandbox = Sandbox::start();
     let quotas = json!({ "rate": null, "paths_per_second": 3, "wildcards_per_second": 0.001 });
-    sandbox.set("PATCH", "/sandbox/config", quotas).await;
+    sandbox.config(quotas).await;
     let client = sandbox.client();
     create(&client, "1", &["/a/*"]).await.unwrap();
     assert_eq!(
@@ -75,7 +73,7 @@ async fn the_quotas_may_be_a_rate() {
 #[tokio::test]
 async fn the_quotas_of_2026_are_a_rate_and_nothing_else() {
     let sandbox = Sandbox::start_with(&["--quotas", "per-second", "--in-progress-ms", "600000"]);
-    let config = sandbox.set("GET", "/sandbox/config", Value::Null).await;
+    let config = sandbox.read("/sandbox/config").await;
     assert_eq!(config["files_in_progress"], Value::Null);
     assert_eq!(config["wildcards_in_progress"], Value::Null);
     let client = sandbox.client();

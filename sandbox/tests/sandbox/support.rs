@@ -13,17 +13,21 @@ use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudfront::operation::create_invalidation::{
     CreateInvalidationError, CreateInvalidationOutput,
 };
+use aws_sdk_cloudfront::operation::get_invalidation::{
+    GetInvalidationError, GetInvalidationOutput,
+};
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
 pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
 
 pub(crate) type Created = Result<CreateInvalidationOutput, SdkError<CreateInvalidationError>>;
+type Got = Result<GetInvalidationOutput, SdkError<GetInvalidationError>>;
 
 /// A running sandbox, killed when dropped.
 pub(crate) struct Sandbox {
@@ -111,8 +115,27 @@ impl Sandbox {
         answer
     }
 
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        self.set("GET", path, Value::Null).await
+    }
+
     pub(crate) async fn state(&self) -> Value {
-        self.set("GET", "/sandbox/state", Value::Null).await
+        self.read("/sandbox/state").await
+    }
+
+    pub(crate) async fn config(&self, fields: Value) {
+        self.set("PATCH", "/sandbox/config", fields).await;
+    }
+
+    /// Changes the access key that [`Self::client`] uses.
+    pub(crate) async fn key(&self, fields: Value) {
+        let path = format!("/sandbox/keys/{KEY}");
+        self.set("PUT", &path, fields).await;
+    }
+
+    pub(crate) async fn faults(&self, rules: Value) {
+        let rules = json!({ "rules": rules });
+        self.set("POST", "/sandbox/faults", rules).await;
     }
 
     /// The newest entry of the ledger.
@@ -165,6 +188,15 @@ pub(crate) async fn create_on(
 
 pub(crate) async fn create(client: &Client, reference: &str, paths: &[&str]) -> Created {
     create_on(client, DISTRIBUTION, reference, paths).await
+}
+
+pub(crate) async fn get(client: &Client, id: &str) -> Got {
+    client
+        .get_invalidation()
+        .distribution_id(DISTRIBUTION)
+        .id(id)
+        .send()
+        .await
 }
 
 /// The HTTP status, code and message of a refusal.
