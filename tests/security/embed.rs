@@ -245,11 +245,7 @@ async fn a_token_for_sites_that_are_not_here_says_so_and_names_none() {
         let mut browser = service.browser();
         let answer = browser.request(http::Method::GET, &path, &html, "").await;
         assert_eq!(answer.status, 401);
-        assert!(
-            answer.body.contains("no site that is set up here"),
-            "{}",
-            answer.body
-        );
+        answer.assert_says("no site that is set up here");
         for name in ["elsewhere", "gone", "default"] {
             assert!(!answer.body.contains(name), "{name}: {}", answer.body);
         }

@@ -76,13 +76,7 @@ async fn a_code_is_asked_for_and_works_once() {
     assert!(!stored.contains(secret.expose_secret()));
 
     let mut elsewhere = service.browser_at("198.51.100.21");
-    assert!(
-        elsewhere
-            .get("/sign-in")
-            .await
-            .body
-            .contains("one-time-code")
-    );
+    elsewhere.get("/sign-in").await.assert_says("one-time-code");
     assert_eq!(elsewhere.sign_in(PASSWORD).await.status, 401);
     assert_eq!(sign_in(&mut elsewhere, "000000").await.status, 401);
     assert_eq!(

@@ -148,11 +148,7 @@ async fn without_named_sites_there_is_only_default() {
         ("/sites/blog/activity", "/purge"),
     ] {
         let page = both.get(path).await;
-        assert!(
-            page.body.contains(&format!("href=\"{purge}\"")),
-            "{path}: {}",
-            page.body
-        );
+        page.assert_says(&format!("href=\"{purge}\""));
     }
 }
 
@@ -286,13 +282,8 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
     assert_eq!(another.status, 404, "another name than it was given");
     let misnamed = admin.post("/sites/shop/rename", &[("name", "Shop")]).await;
     assert_eq!(misnamed.status, 404, "a mistake needs a row to be shown in");
-    assert!(
-        admin
-            .get("/sites?done=renamed")
-            .await
-            .body
-            .contains("answered with 404")
-    );
+    let renamed = admin.get("/sites?done=renamed").await;
+    renamed.assert_says("answered with 404");
     assert_eq!(admin.get("/sites/shop/activity").await.status, 404);
     assert_eq!(publish(&service, "shop", SHOP_TOKEN).await.status, 404);
     assert_eq!(
@@ -317,14 +308,9 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     let id = site(&service, "shop");
     let asked = admin.post("/sites/shop/remove", &[]).await;
     assert_eq!(asked.status, 200);
-    assert!(
-        asked.body.contains("Remove the site shop?") && asked.body.contains("already accepted")
-    );
-    assert!(
-        asked.body.contains("action=\"/sites/shop/remove\""),
-        "{}",
-        asked.body
-    );
+    asked.assert_says("Remove the site shop?");
+    asked.assert_says("already accepted");
+    asked.assert_says("action=\"/sites/shop/remove\"");
     assert_eq!(
         publish(&service, "shop", SHOP_TOKEN).await.status,
         409,

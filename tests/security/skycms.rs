@@ -106,13 +106,7 @@ async fn strangers_get_skycms_s_sign_in_and_come_back() {
     }
     // The way in for operators stays.
     let mut operator = service.browser();
-    assert!(
-        operator
-            .get("/cdn/sign-in")
-            .await
-            .body
-            .contains("operators")
-    );
+    operator.get("/cdn/sign-in").await.assert_says("operators");
     assert_eq!(operator.sign_in(PASSWORD).await.status, 303);
     assert_eq!(operator.get("/cdn/sites").await.status, 200);
 }
@@ -126,10 +120,7 @@ async fn a_form_waits_until_skycms_has_signed_its_sender_in_again() {
     let answer = browser.post(path, &[("name", "typed before")]).await;
     assert_eq!(answer.status, 401, "{answer:?}");
     let way = "/Identity/Account/Login?ReturnUrl=%2Fcdn%2F";
-    assert!(
-        answer.body.contains(&format!("href=\"{way}\"")),
-        "{answer:?}"
-    );
+    answer.assert_says(&format!("href=\"{way}\""));
     assert!(!answer.body.contains("typed before"), "it is sealed");
     let kept = between(&answer.body, "name=\"kept\" value=\"", "\"").to_owned();
     let again = "/cdn/settings/cdn/tokens?kept";
@@ -137,20 +128,14 @@ async fn a_form_waits_until_skycms_has_signed_its_sender_in_again() {
 
     // Too soon: it goes on waiting, and is not sealed twice.
     let answer = browser.post(again, &[("kept", &kept)]).await;
-    assert!(
-        answer.body.contains("You are not signed in yet."),
-        "{answer:?}"
-    );
+    answer.assert_says("You are not signed in yet.");
     assert!(answer.body.contains(&kept));
 
     // SkyCMS does not answer: nothing is lost either.
     skycms.is(Mood::Broken);
     service.time.advance(Duration::minutes(2));
     let answer = browser.post(again, &[("kept", &kept)]).await;
-    assert!(
-        answer.body.contains("SkyCMS is not answering"),
-        "{answer:?}"
-    );
+    answer.assert_says("SkyCMS is not answering");
     assert!(answer.body.contains(&kept));
     skycms.is(Mood::Well);
 

@@ -37,11 +37,7 @@ async fn a_second_press_shows_what_came_of_the_first() {
         .post("/settings/cdn/tokens", &[("name", "GitHub Actions")])
         .await;
     assert_eq!(answer.status, 422);
-    assert!(
-        answer
-            .body
-            .contains("There is a token called “GitHub Actions” already.")
-    );
+    answer.assert_says("There is a token called “GitHub Actions” already.");
 
     let endpoints = "/settings/cdn/notifications";
     let new = [
@@ -544,13 +540,8 @@ async fn an_empty_secret_keeps_the_one_in_use() {
     admin
         .post(page, &settings(DISTRIBUTION, wrong, "save_and_test"))
         .await;
-    assert!(
-        admin
-            .get(page)
-            .await
-            .body
-            .contains("The draft failed its test")
-    );
+    let drafted = admin.get(page).await;
+    drafted.assert_says("The draft failed its test");
     // The draft as it is: asked about, since it has just failed.
     let failed = admin
         .post(page, &settings(DISTRIBUTION, wrong, "save"))
@@ -841,20 +832,11 @@ async fn what_was_not_purged_is_named() {
     let audited = "SELECT count(*) FROM audit WHERE what = 'Tried a publish again'";
     let audited = service.database.count(audited).await;
     assert_eq!(audited, 1, "one publish, one entry");
-    assert!(
-        admin
-            .get(&format!("/activity/{id}"))
-            .await
-            .body
-            .contains(&format!("href=\"{again}\""))
-    );
-    assert!(
-        admin
-            .get(&again)
-            .await
-            .body
-            .contains(&format!("href=\"/activity/{id}\""))
-    );
+    let first = format!("/activity/{id}");
+    for (page, link) in [(&first, &again), (&again, &first)] {
+        let page = admin.get(page).await;
+        page.assert_says(&format!("href=\"{link}\""));
+    }
 }
 
 #[tokio::test]
@@ -888,13 +870,8 @@ async fn a_reached_limit_is_named() {
         assert!(!html.contains("waiting for room"), "{page}");
     }
     let preview = [("items", "/three"), ("action", "preview")];
-    assert!(
-        admin
-            .post("/purge", &preview)
-            .await
-            .body
-            .contains("This waits until 1 December 2026")
-    );
+    let previewed = admin.post("/purge", &preview).await;
+    previewed.assert_says("This waits until 1 December 2026");
 }
 
 #[tokio::test]

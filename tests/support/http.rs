@@ -59,6 +59,13 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// Checks that these words stand in it.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, words: &str) {
+        let (status, body) = (self.status, &self.body);
+        assert!(body.contains(words), "no {words} in {status}: {body}");
+    }
+
     /// Where it leads; empty: nowhere.
     pub(crate) fn location(&self) -> &str {
         self.header("location").unwrap_or_default()
