@@ -91,16 +91,12 @@ impl Keys {
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let secret = fresh_key_pair(clock).secret;
-                store
-                    .rotate_key_pair(site, known.id, secret.clone(), None, clock.now())
-                    .await?
-                    .ok_or_else(|| no_such(&access_key_id))?;
-                let pair = NewKeyPair {
-                    access_key_id,
-                    secret,
-                };
+                let rotated = store
+                    .rotate_key_pair(site, known.id, secret, None, clock.now())
+                    .await?;
+                let (pair, _) = rotated.ok_or_else(|| no_such(&access_key_id))?;
                 let printed = print(&pair);
-                record(AuditAction::RotatedKeyPair, &pair.access_key_id).await?;
+                record(AuditAction::RotatedKeyPair, &access_key_id).await?;
                 printed?;
             }
             KeyCommand::Revoke { access_key_id } => {

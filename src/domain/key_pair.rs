@@ -51,17 +51,13 @@ impl NewKeyPair {
 
     /// The key pair of these random bytes, as long as AWS's.
     pub fn of(access_key_id: [u8; 16], secret: [u8; 30]) -> Self {
+        let secret = Zeroizing::new(secret);
         let characters =
             access_key_id.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
         Self {
             access_key_id: PREFIX.chars().chain(characters).collect(),
-            secret: Self::secret(secret),
+            secret: SecretString::from(URL_SAFE_NO_PAD.encode(*secret)),
         }
-    }
-
-    pub fn secret(bytes: [u8; 30]) -> SecretString {
-        let bytes = Zeroizing::new(bytes);
-        SecretString::from(URL_SAFE_NO_PAD.encode(*bytes))
     }
 }
 

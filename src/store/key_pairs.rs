@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::form_answers::Answer;
 use super::listen::announce_sites;
 use super::seal::SecretOf;
 use super::site_changes::lock_site;
-use super::{Answered, FormHash, Result, SealError, Site, SiteId, Store};
+use super::{FormHash, Result, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
 /// A key pair as it is listed: everything but its secret.
@@ -54,11 +55,10 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<(NewKeyPair, bool)>> {
-        let mut answer = self.begin_answer(form, join(pair), now).await?;
-        let pair = split(&answer.secret)?;
-        let tx = &mut answer.tx;
+        let mut answer = self.begin_answer(form, pair.secret.clone(), now).await?;
+        let (tx, secret) = (&mut answer.tx, &answer.secret);
         if answer.is_first {
-            let sealed = self.seal(SecretOf::KeyPair(site, id), &pair.secret)?;
+            let sealed = self.seal(SecretOf::KeyPair(site, id), secret)?;
             lock_site(tx, site).await?;
             sqlx::query!(
                 "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
@@ -75,18 +75,7 @@ impl Store {
             .await?;
             announce_sites(tx).await?;
         }
-        let row = sqlx::query!(
-            "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
-            site.0,
-            pair.access_key_id,
-        )
-        .fetch_optional(&mut **tx)
-        .await?;
-        let has = row.is_some_and(|row| {
-            self.holds(SecretOf::KeyPair(site, row.id), &row.secret, &pair.secret)
-        });
-        let answered = answer.end(has).await?;
-        Ok(answered.map(|(_, is_first)| (pair, is_first)))
+        self.end_with_pair(answer, site).await
     }
 
     /// The key pairs in force, newest first.
@@ -111,12 +100,11 @@ impl Store {
         secret: SecretString,
         form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<Option<Answered>> {
+    ) -> Result<Option<(NewKeyPair, bool)>> {
         let mut answer = self.begin_answer(form, secret, now).await?;
         let (tx, secret) = (&mut answer.tx, &answer.secret);
-        let of = SecretOf::KeyPair(site, id);
         if answer.is_first {
-            let sealed = self.seal(of, secret)?;
+            let sealed = self.seal(SecretOf::KeyPair(site, id), secret)?;
             sqlx::query!(
                 "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2",
                 site.0,
@@ -128,15 +116,34 @@ impl Store {
             .await?;
             announce_sites(tx).await?;
         }
-        let sealed = sqlx::query_scalar!(
-            "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
+        self.end_with_pair(answer, site).await
+    }
+
+    /// Ends with the key pair of the site that has the answer's secret, if one still does.
+    async fn end_with_pair(
+        &self,
+        mut answer: Answer,
+        site: SiteId,
+    ) -> Result<Option<(NewKeyPair, bool)>> {
+        let rows = sqlx::query!(
+            "SELECT id, access_key_id, secret FROM key_pair WHERE site_id = $1",
             site.0,
-            id,
         )
-        .fetch_optional(&mut **tx)
+        .fetch_all(&mut *answer.tx)
         .await?;
-        let has = sealed.is_some_and(|sealed| self.holds(of, &sealed, secret));
-        answer.end(has).await
+        let secret = &answer.secret;
+        let row = rows
+            .into_iter()
+            .find(|row| self.holds(SecretOf::KeyPair(site, row.id), &row.secret, secret));
+        let Some(row) = row else { return Ok(None) };
+        let answered = answer.end(true).await?;
+        Ok(answered.map(|(secret, is_first)| {
+            let pair = NewKeyPair {
+                access_key_id: row.access_key_id,
+                secret,
+            };
+            (pair, is_first)
+        }))
     }
 
     /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so
@@ -175,18 +182,4 @@ impl Store {
         }
         Ok(pairs)
     }
-}
-
-/// Both halves as one secret, to answer a form with.
-fn join(pair: &NewKeyPair) -> SecretString {
-    format!("{} {}", pair.access_key_id, pair.secret.expose_secret()).into()
-}
-
-fn split(pair: &SecretString) -> Result<NewKeyPair, SealError> {
-    let halves = pair.expose_secret().split_once(' ');
-    let (id, secret) = halves.ok_or(SealError::Unreadable)?;
-    Ok(NewKeyPair {
-        access_key_id: id.to_owned(),
-        secret: secret.into(),
-    })
 }

@@ -67,8 +67,8 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
 pub(crate) async fn rotate(visit: Visit, Id { id }: Id, button: Button) -> Result<Response> {
     let state = &visit.state;
     let now = state.clock.now();
-    let pair = find(&visit, id).await?.ok_or(Error::NotFound)?;
     if button.confirmed.is_none() {
+        let pair = find(&visit, id).await?.ok_or(Error::NotFound)?;
         let question = words::rotate_key_pair(&pair, now);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
@@ -81,16 +81,11 @@ pub(crate) async fn rotate(visit: Visit, Id { id }: Id, button: Button) -> Resul
         .store
         .rotate_key_pair(visit.site.id, id, fresh, Some(&form), now)
         .await?;
-    let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
-    let access_key_id = pair.access_key_id;
+    let (pair, is_first) = rotated.ok_or(Error::NotFound)?;
     if is_first {
-        let detail = Some(access_key_id.clone());
+        let detail = Some(pair.access_key_id.clone());
         visit.changed(AuditAction::RotatedKeyPair, detail).await;
     }
-    let pair = NewKeyPair {
-        access_key_id,
-        secret,
-    };
     reveal(&visit, shown(&pair)).await
 }
 
