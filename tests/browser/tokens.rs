@@ -13,39 +13,55 @@ async fn status_of_a_publish(api: &Api) -> u16 {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_works_and_can_be_revoked() {
-    tokens(Scripts::On).await;
+async fn tokens_and_secrets_are_shown_once_work_and_can_be_revoked() {
+    proofs(Scripts::On).await;
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_works_and_can_be_revoked_without_scripts() {
-    tokens(Scripts::Off).await;
+async fn tokens_and_secrets_are_shown_once_work_and_can_be_revoked_without_scripts() {
+    proofs(Scripts::Off).await;
 }
 
-async fn tokens(scripts: Scripts) {
-    let mut stage = Stage::set_up(scripts).await;
+async fn proofs(scripts: Scripts) {
+    let mut stage = Stage::with(scripts, |variables| {
+        variables.remove("PUBLISH_TOKEN");
+    })
+    .await;
+    tokens(&mut stage).await;
+    secrets(&mut stage).await;
+    stage.finish().await;
+}
+
+async fn tokens(stage: &mut Stage) {
     stage.browser.open("/settings/cdn/hook").await;
+    stage.browser.submit("Show it once: First token").await;
+    let first = stage.browser.text(".reveal pre").await;
+    assert!(first.starts_with("skycdn_"), "{first}");
+    let api = stage.api().of_site("default", &first);
+    assert_eq!(status_of_a_publish(&api).await, 202);
+    stage.browser.keep_secret(&first);
+    stage.browser.open("/settings/cdn/hook").await;
+    let reveal = "form[action*='/tokens/'][action*='/reveal']";
+    assert_eq!(stage.browser.count(reveal).await, 0);
+
     stage.browser.fill("token-name", "GitHub <Actions>").await;
     stage.browser.submit("Create a new token").await;
     let notice = stage.browser.text(".reveal").await;
-    assert!(
-        notice.contains("Publish token “GitHub <Actions>”"),
-        "{notice}"
-    );
-    assert!(
-        notice.contains("Copy it now. It is shown only this once."),
-        "{notice}"
-    );
+    for words in [
+        "Publish token “GitHub <Actions>”",
+        "Copy it now. It is shown only this once.",
+    ] {
+        assert!(notice.contains(words), "{notice}");
+    }
     let token = stage.browser.text(".reveal pre").await;
     let api = stage.api().of_site("default", &token);
     assert_eq!(status_of_a_publish(&api).await, 202);
 
     stage.browser.keep_secret(&token);
-    let browser = &stage.browser;
+    let (browser, rows) = (&stage.browser, "#tokens .rows");
     browser.open("/settings/cdn/hook").await;
-    browser
-        .assert_sees("#tokens .rows", "GitHub <Actions>")
-        .await;
+    browser.assert_sees(rows, "First token").await;
+    browser.assert_sees(rows, "GitHub <Actions>").await;
     assert_eq!(browser.count(".reveal").await, 0);
 
     browser.submit("Revoke… GitHub <Actions>").await;
@@ -57,53 +73,11 @@ async fn tokens(scripts: Scripts) {
     browser
         .assert_sees("main", "Revoked. It can no longer be used.")
         .await;
-    browser
-        .assert_does_not_see("#tokens .rows", "GitHub <Actions>")
-        .await;
+    browser.assert_does_not_see(rows, "GitHub <Actions>").await;
     assert_eq!(status_of_a_publish(&api).await, 401);
-    stage.finish().await;
 }
 
-#[tokio::test]
-async fn the_first_token_waits_to_be_shown_once() {
-    let mut stage = Stage::with(Scripts::On, |variables| {
-        variables.remove("PUBLISH_TOKEN");
-    })
-    .await;
-    stage.browser.open("/settings/cdn/hook").await;
-    stage
-        .browser
-        .assert_sees("#tokens .rows", "First token")
-        .await;
-    stage.browser.submit("Show it once").await;
-    let token = stage.browser.text(".reveal pre").await;
-    assert!(token.starts_with("skycdn_"), "{token}");
-    assert_eq!(
-        status_of_a_publish(&stage.api().of_site("default", &token)).await,
-        202
-    );
-
-    stage.browser.keep_secret(&token);
-    let browser = &stage.browser;
-    browser.open("/settings/cdn/hook").await;
-    browser.assert_sees("#tokens .rows", "First token").await;
-    let reveal = "form[action*='/tokens/'][action*='/reveal']";
-    assert_eq!(browser.count(reveal).await, 0);
-    stage.finish().await;
-}
-
-#[tokio::test]
-async fn a_signing_secret_is_shown_once_and_replaced() {
-    secrets(Scripts::On).await;
-}
-
-#[tokio::test]
-async fn a_signing_secret_is_shown_once_and_replaced_without_scripts() {
-    secrets(Scripts::Off).await;
-}
-
-async fn secrets(scripts: Scripts) {
-    let mut stage = Stage::set_up(scripts).await;
+async fn secrets(stage: &mut Stage) {
     stage.browser.open("/settings/cdn/hook").await;
     let reveal = "form[action*='/secrets/'][action*='/reveal']";
     assert_eq!(stage.browser.count(reveal).await, 1);
@@ -137,7 +111,6 @@ async fn secrets(scripts: Scripts) {
     browser.submit("Revoke the secret").await;
     assert_eq!(status_of_a_signed_publish(stage.api(), &first).await, 401);
     assert_eq!(status_of_a_signed_publish(stage.api(), &second).await, 202);
-    stage.finish().await;
 }
 
 async fn status_of_a_signed_publish(api: &Api, secret: &str) -> u16 {
