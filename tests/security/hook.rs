@@ -245,60 +245,27 @@ async fn secrets_are_shown_once_and_rotated_without_a_pause() {
     let old = shown(&admin.post(&reveal, &[]).await.body);
     assert_eq!(admin.post(&reveal, &[]).await.status, 404, "only once");
     let new = shown(&admin.post("/settings/cdn/secrets", &[]).await.body);
-    assert!(
-        !admin
-            .get("/settings/cdn/hook")
-            .await
-            .body
-            .contains("whsec_")
-    );
+    let page = admin.get("/settings/cdn/hook").await.body;
+    assert!(!page.contains("whsec_"));
 
     let now = service.now();
-    for (id, secret) in [("with-old", &old), ("with-new", &new)] {
-        let signature = sign(secret, id, now, BODY);
-        assert_eq!(
-            call(&service, "default", id, now, &signature, BODY)
-                .await
-                .status,
-            202
-        );
-    }
-    let both = format!(
-        "{} {}",
-        sign(&old, "both", now, BODY),
-        sign(&new, "both", now, BODY)
-    );
-    assert_eq!(
-        call(&service, "default", "both", now, &both, BODY)
+    let by = |secret: &str, id: &str| sign(secret, id, now, BODY);
+    let status = async |id: &str, signature: &str| {
+        call(&service, "default", id, now, signature, BODY)
             .await
-            .status,
-        202
-    );
+            .status
+    };
+    let both = format!("{} {}", by(&old, "both"), by(&new, "both"));
+    assert_eq!(status("with-old", &by(&old, "with-old")).await, 202);
+    assert_eq!(status("with-new", &by(&new, "with-new")).await, 202);
+    assert_eq!(status("both", &both).await, 202);
     let revoke = reveal.replace("reveal", "revoke");
     let confirmed = [("confirmed", "yes")];
     assert_eq!(admin.post(&revoke, &confirmed).await.status, 303);
-    let signature = sign(&old, "late", now, BODY);
-    assert_eq!(
-        call(&service, "default", "late", now, &signature, BODY)
-            .await
-            .status,
-        401
-    );
-    let signature = sign(&new, "late", now, BODY);
-    assert_eq!(
-        call(&service, "default", "late", now, &signature, BODY)
-            .await
-            .status,
-        202
-    );
-    assert!(
-        !admin
-            .get("/settings/cdn/hook")
-            .await
-            .body
-            .contains("Never used"),
-        "uses are noted"
-    );
+    assert_eq!(status("late", &by(&old, "late")).await, 401);
+    assert_eq!(status("late", &by(&new, "late")).await, 202);
+    let page = admin.get("/settings/cdn/hook").await.body;
+    assert!(!page.contains("Never used"), "uses are noted");
 }
 
 #[tokio::test]
