@@ -7,7 +7,7 @@ use http::{Method, Request};
 use serde_json::Value;
 use skycms_cdn::domain::session::Role;
 
-use crate::support::{Answer, HOOK_SECRET, Service, TOKEN, sign};
+use crate::support::{Answer, HOOK_SECRET, Service, sign};
 
 const BODY: &str = r#"{"paths": ["/about"]}"#;
 
@@ -266,22 +266,4 @@ async fn secrets_are_shown_once_and_rotated_without_a_pause() {
     assert_eq!(status("late", &by(&new, "late")).await, 202);
     let page = admin.get("/settings/cdn/hook").await.body;
     assert!(!page.contains("Never used"), "uses are noted");
-}
-
-#[tokio::test]
-async fn a_token_opens_its_own_site_only() {
-    let service = Service::start().await;
-    let bearer = format!("Bearer {TOKEN}");
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", bearer.as_str()),
-    ];
-    let mut statuses = Vec::new();
-    for site in ["default", "other"] {
-        let path = format!("/api/sites/{site}/publishes");
-        let mut caller = service.browser();
-        let answer = caller.request(Method::POST, &path, &headers, BODY).await;
-        statuses.push(answer.status);
-    }
-    assert_eq!(statuses, [202, 404]);
 }
