@@ -125,7 +125,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
         ),
         "BatchTooLarge" => advice(
             "The batch is larger than CloudFront accepts at once.",
-            "Nothing: it is split and sent in parts.",
+            "Nothing to do: it is split and sent in parts.",
         ),
         _ if error.says_reference_was_used() => advice(
             "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \

@@ -90,7 +90,7 @@ pub(crate) enum Error {
     #[error("This link has expired.")]
     LinkExpired,
     /// A form that waited too long for its sender to sign in.
-    #[error("The form was kept for half an hour, which has passed.")]
+    #[error("The form was kept for half an hour, and that time has passed.")]
     FormExpired,
     /// SkyCMS's token is not right; the reason is for the log alone.
     #[error("The token of SkyCMS was refused.")]

@@ -55,7 +55,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         ),
         Error::TicketRefused(ticket::NO_SITE) => trouble(
             "SkyCMS names no site that is set up here",
-            "Its token is genuine, but you may see no site of this service with it.",
+            "Its token is valid, but does not give access to any site here.",
             "Whoever set up the sign-in in SkyCMS has to compare the names in `sites` with the sites of this service.",
         ),
         Error::TicketRefused(ticket::EXPIRED | ticket::USED) => trouble(
@@ -75,7 +75,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         ),
         Error::FormExpired => trouble(
             "This form has expired",
-            "What you typed is kept for half an hour, which has passed. Nothing was changed.",
+            "What you type is kept for half an hour. That time has passed, and nothing was changed.",
             "Open the page again and fill in the form once more.",
         ),
         Error::CrossSite => trouble(
@@ -101,11 +101,11 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::TookTooLong => trouble(
             "This took too long",
             "There was no answer in time, and what you asked for may still happen.",
-            "Wait a minute and look how things stand before you do it again.",
+            "Wait a minute and check what was done before you try again.",
         ),
         Error::Crowded | Error::Inbox(InboxError::Full | InboxError::ShareFull) => trouble(
             "Too much at once",
-            "More is under way, for this site or for all together, than there is room for. Nothing was changed.",
+            "The service is handling too many requests right now, for this site or for all together. Nothing was changed.",
             "Try again in a moment.",
         ),
         Error::Store(StoreError::Database(_)) | Error::Inbox(InboxError::Unavailable) => trouble(
