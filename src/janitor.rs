@@ -23,8 +23,8 @@ pub async fn run(store: Store, clock: Clock, history_days: u16) {
         tokio::time::sleep(pause).await;
         let pruned = async {
             within(STEP_LIMIT, store.forget_expired(clock.now())).await?;
-            sweep(&store, &clock, history_days).await?;
-            prune(&store, &clock, history_days).await
+            delete_removed_sites(&store, &clock, history_days).await?;
+            prune_history(&store, &clock, history_days).await
         };
         pause = match pruned.await {
             Ok(deleted) => {
@@ -46,7 +46,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16) {
 pub async fn follow(store: Store, clock: Clock, history_days: u16, mut changes: ChangeReader) {
     loop {
         changes.sites_changed().await;
-        if let Err(error) = sweep(&store, &clock, history_days).await {
+        if let Err(error) = delete_removed_sites(&store, &clock, history_days).await {
             tracing::warn!(%error, "what removed sites left behind cannot be deleted yet");
         }
     }
@@ -54,13 +54,21 @@ pub async fn follow(store: Store, clock: Clock, history_days: u16, mut changes: 
 
 /// Deletes what removed sites left behind, and the sites themselves after `history_days`. Returns
 /// the number of rows.
-pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
+pub async fn delete_removed_sites(
+    store: &Store,
+    clock: &Clock,
+    history_days: u16,
+) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     in_steps(|| store.sweep_step(clock.now(), before)).await
 }
 
 /// Deletes what ended more than `history_days` ago, and returns the number of rows.
-pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
+pub async fn prune_history(
+    store: &Store,
+    clock: &Clock,
+    history_days: u16,
+) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     in_steps(|| store.prune_step(before)).await
 }

@@ -65,7 +65,7 @@ fn proves_nothing(page: &Url) -> SessionCheck {
 #[derive(Debug)]
 struct CachedCheck {
     check: SessionCheck,
-    /// Until when it counts.
+    /// When it expires.
     until: OffsetDateTime,
     /// Whether the session opened a page when SkyCMS last answered.
     was_valid: bool,

@@ -61,7 +61,7 @@ pub(crate) async fn rename(
     }
 }
 
-/// Removes a site. What it leaves is swept up in small steps, by [`crate::janitor::sweep`].
+/// Removes a site. What it leaves is swept up in small steps, by [`crate::janitor::delete_removed_sites`].
 pub(crate) async fn remove(
     store: &Store,
     clock: &Clock,

@@ -45,7 +45,7 @@ impl Prune {
                 old.publishes, old.invalidations, old.notifications
             ));
         }
-        let deleted = janitor::prune(store, &clock, days).await?;
+        let deleted = janitor::prune_history(store, &clock, days).await?;
         let left = match store.prunable(before).await?.total() {
             0 => String::new(),
             left => format!(

@@ -153,7 +153,7 @@ impl SiteCommand {
                 let told = say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));
-                janitor::sweep(store, clock, config.history_days).await?;
+                janitor::delete_removed_sites(store, clock, config.history_days).await?;
                 told?;
             }
         }

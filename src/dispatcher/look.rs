@@ -62,7 +62,7 @@ impl Look<'_> {
         inputs.room(self.taking.now).less(inputs.reserved)
     }
 
-    /// Until when new publishes gather, because CloudFront does not answer.
+    /// When new publishes cease to gather, as they do while CloudFront does not answer.
     pub(super) fn gathering_until(&self) -> Option<OffsetDateTime> {
         let inputs = &self.inputs;
         let since = inputs

@@ -43,6 +43,7 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// dropped off the network, closes no connection.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
+const RECORD_RETRY: Duration = Duration::from_millis(200);
 /// Calls of each operation under way at once.
 const CALLS: usize = 64;
 /// Calls being claimed at once. A claim may read and plan thousands of publishes: other sites must
@@ -239,9 +240,9 @@ impl Dispatcher {
                     return None;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, what, "an outcome could not be recorded yet");
+                    tracing::warn!(%error, what, "could not record an outcome yet; retrying");
                     tokio::select! {
-                        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                        () = tokio::time::sleep(RECORD_RETRY) => {}
                         () = self.give_up.cancelled() => {}
                     }
                 }

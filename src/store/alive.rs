@@ -24,7 +24,7 @@ pub struct DatabaseTimeouts {
     /// query, which has to end first.
     pub last_answer: Duration,
     /// How long nothing may be heard by listening before that connection is tried: nobody else
-    /// would notice that a host or a firewall has dropped it without a word.
+    /// would notice that a host or a firewall had dropped it silently.
     pub quiet: Duration,
 }
 

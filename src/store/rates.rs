@@ -28,25 +28,25 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Takes one of the tests of settings that a site may make, or returns when it may make the
-    /// next.
+    /// Takes one of the tests of settings that a site may make. If none is left, returns when it may
+    /// make the next.
     pub async fn take_test(
         &self,
         site: SiteId,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Result<(), OffsetDateTime>> {
+    ) -> Result<Option<OffsetDateTime>> {
         let limits = &limits.of_tests();
         let key = format!("site/{}/tests", site.0);
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
         let bucket = match bucket.take(limits) {
             Ok(bucket) => bucket,
-            Err(next) => return Ok(Err(next)),
+            Err(next) => return Ok(Some(next)),
         };
         store_bucket(&mut tx, &key, bucket).await?;
         tx.commit().await?;
-        Ok(Ok(()))
+        Ok(None)
     }
 }
 

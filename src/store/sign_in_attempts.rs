@@ -54,13 +54,13 @@ impl Store {
         }))
     }
 
-    /// Begins an attempt, which counts as failed until [`Store::attempt_succeeded`], or returns how
-    /// long the client has to wait.
+    /// Begins an attempt, which counts as failed until [`Store::attempt_succeeded`]. If the client
+    /// has to wait first, returns for how long.
     pub async fn begin_attempt(
         &self,
         client: SignInClient,
         now: OffsetDateTime,
-    ) -> Result<Result<(), Duration>> {
+    ) -> Result<Option<Duration>> {
         let key = client.key();
         let mut keys = vec![key.clone()];
         if matches!(client, SignInClient::Stranger(_)) {
@@ -88,7 +88,7 @@ impl Store {
         });
         let wait = wait.max(client_wait(own, now));
         if wait.is_positive() {
-            return Ok(Err(wait));
+            return Ok(Some(wait));
         }
         for (key, memory) in keys.iter().zip([CLIENT_MEMORY, STRANGERS_MEMORY]) {
             let counted = of(key).and_one_more(memory, now);
@@ -102,7 +102,7 @@ impl Store {
             .await?;
         }
         tx.commit().await?;
-        Ok(Ok(()))
+        Ok(None)
     }
 
     /// The attempt that began has succeeded: the client's failures are forgotten, and the

@@ -118,7 +118,9 @@ async fn only_what_ended_long_ago_and_nobody_refers_to_is_forgotten() {
     .await
     .unwrap();
 
-    let deleted = janitor::prune(&past.store, &clock, 90).await.unwrap();
+    let deleted = janitor::prune_history(&past.store, &clock, 90)
+        .await
+        .unwrap();
     assert_eq!(deleted, 4, "old's two, early's publish and test's");
     let left = past.left().await;
     for id in [old.0, old.1, early.0, test.0] {

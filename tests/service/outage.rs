@@ -244,7 +244,10 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
     let id = api.publish_path("/about").await;
     bench.sandbox.wait_for_creates(1).await;
     bench.postgres.stop().await;
-    bench.replica.line_with("could not be recorded yet").await;
+    bench
+        .replica
+        .line_with("could not record an outcome yet")
+        .await;
     bench.postgres.start().await;
     assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
     assert_eq!(

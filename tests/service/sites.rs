@@ -127,17 +127,23 @@ async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     let month_ago = now - time::Duration::days(30);
     assert_eq!(store.sweep_step(now, month_ago).await.unwrap(), 500);
     assert_eq!(store.sweep_step(now, month_ago).await.unwrap(), 101);
-    janitor::sweep(store, clock, 30).await.unwrap();
+    janitor::delete_removed_sites(store, clock, 30)
+        .await
+        .unwrap();
     assert_eq!(count("SELECT count(*) FROM invalidation").await, 1);
     service.pass(3_600).await;
-    janitor::sweep(store, clock, 30).await.unwrap();
+    janitor::delete_removed_sites(store, clock, 30)
+        .await
+        .unwrap();
     assert_eq!(count("SELECT count(*) FROM invalidation").await, 0);
     assert_eq!(count("SELECT count(*) FROM known_path").await, 0);
     // This month's paths were accepted for its access key, whoever asked for them.
     assert_eq!(count("SELECT sum(paths)::bigint FROM usage").await, 1);
     assert_eq!(count("SELECT count(*) FROM site").await, 2);
     service.pass(32 * 86_400).await;
-    janitor::sweep(store, clock, 30).await.unwrap();
+    janitor::delete_removed_sites(store, clock, 30)
+        .await
+        .unwrap();
     assert_eq!(count("SELECT count(*) FROM site").await, 1);
 
     service.sandbox.complete_at_once().await;

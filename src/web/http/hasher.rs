@@ -12,7 +12,7 @@ use crate::domain::NewPassword;
 /// Whose password is hashed. Each kind has a line of its own, so that a storm of strangers delays
 /// nobody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Whose {
+pub(crate) enum Requester {
     /// A browser that has signed in before, or a session.
     Known,
     /// Anybody else.
@@ -28,7 +28,7 @@ pub struct Busy;
 #[derive(Debug)]
 pub struct Hasher {
     clock: Clock,
-    lines: Lines<Whose>,
+    lines: Lines<Requester>,
 }
 
 #[derive(Debug)]
@@ -42,14 +42,14 @@ impl Hasher {
         }
     }
 
-    pub(crate) async fn turn(&self, whose: Whose) -> Result<Turn, Busy> {
-        let place = self.lines.place(whose).await;
+    pub(crate) async fn turn(&self, requester: Requester) -> Result<Turn, Busy> {
+        let place = self.lines.place(requester).await;
         place.map(Turn).map_err(|NoTurn| Busy)
     }
 
     /// The hash of a new password, as a PHC string.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
-        let turn = self.turn(Whose::Known).await?;
+        let turn = self.turn(Requester::Known).await?;
         let (password, salt) = (password.secret().clone(), self.clock.random::<16>());
         on_a_thread(turn.0, move || {
             argon2()

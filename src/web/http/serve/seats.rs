@@ -33,7 +33,7 @@ pub(super) struct Seat {
     seats: Seats,
     number: u64,
     address: IpAddr,
-    /// Since when it waits for its client; none: it is being answered.
+    /// When it began to wait for its client; `None` while it is being answered.
     waits_since: Mutex<Option<Instant>>,
     /// Cancelled when it has to give way.
     pub(super) cut: CancellationToken,

@@ -18,7 +18,7 @@ use crate::store::{ADMIN, PasswordShown, Session, SignInClient};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
-use crate::web::http::hasher::Whose;
+use crate::web::http::hasher::Requester;
 use crate::web::pages::auth::session;
 use crate::web::pages::views::SignInPage;
 use crate::web::pages::visit::{Visitor, html, refused, see};
@@ -167,12 +167,12 @@ pub(crate) async fn check(
     if wait.is_positive() {
         return Ok(Verdict::Wait(wait));
     }
-    let whose = match client {
-        SignInClient::Stranger(_) => Whose::Stranger,
-        SignInClient::Device(_) | SignInClient::Session(_) => Whose::Known,
+    let requester = match client {
+        SignInClient::Stranger(_) => Requester::Stranger,
+        SignInClient::Device(_) | SignInClient::Session(_) => Requester::Known,
     };
-    let turn = state.hasher.turn(whose).await?;
-    if let Err(wait) = state.store.begin_attempt(client, now).await? {
+    let turn = state.hasher.turn(requester).await?;
+    if let Some(wait) = state.store.begin_attempt(client, now).await? {
         return Ok(Verdict::Wait(wait));
     }
     let possible = username == ADMIN && password.expose_secret().chars().count() <= LONGEST;

@@ -174,7 +174,7 @@ impl Sent {
     ) -> Result<Response> {
         let (visit, state, site) = (&self.visit, &self.visit.state, self.visit.site.id);
         let now = state.clock.now();
-        if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
+        if let Some(next) = state.store.take_test(site, &state.limits, now).await? {
             let wait = (next - now).whole_seconds().max(0) + 1;
             let mut page = kept_page(visit, form, &FieldErrors::default()).await?;
             page.form.trouble = Some(words::too_many_tests(wait));
