@@ -161,6 +161,8 @@ type Module = Vec<String>;
 struct Source {
     reexports: BTreeMap<String, Vec<String>>,
     paths: BTreeSet<Vec<String>>,
+    /// Whether braces of an import hold a path, not only names.
+    has_nested_imports: bool,
 }
 
 #[derive(Default)]
@@ -263,6 +265,8 @@ impl Reader<'_> {
                 return self.import(&prefix, &path.tree, is_public);
             }
             UseTree::Group(group) => {
+                let is_path = |tree: &UseTree| matches!(tree, UseTree::Path(_));
+                self.source.has_nested_imports |= group.items.iter().any(is_path);
                 return group
                     .items
                     .iter()
@@ -407,6 +411,18 @@ fn a_room_uses_only_what_it_may() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", Vec::from_iter(wrong).join("\n"));
+}
+
+/// One line for each module, as stable rustfmt cannot see to.
+#[test]
+fn imports_name_each_module_once() {
+    let house = House::read();
+    let nested = house
+        .0
+        .iter()
+        .filter(|(_, source)| source.has_nested_imports);
+    let nested: Vec<_> = nested.map(|(module, _)| show(module)).collect();
+    assert!(nested.is_empty(), "\n{}", nested.join("\n"));
 }
 
 /// Looks at the children of each module: what is within a child counts as the child's, and what the

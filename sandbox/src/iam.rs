@@ -1,6 +1,7 @@
 //! IAM policies as far as an invalidation needs them: Effect, Action and Resource.
 
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use wildmatch::WildMatch;
 

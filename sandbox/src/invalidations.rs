@@ -182,7 +182,8 @@ impl Invalidations {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use time::{Duration, macros::datetime};
+    use time::Duration;
+    use time::macros::datetime;
 
     const START: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 

@@ -41,7 +41,8 @@ impl TokenBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use time::{Duration, macros::datetime};
+    use time::Duration;
+    use time::macros::datetime;
 
     #[test]
     fn a_burst_goes_through_and_then_one_each_two_seconds() {

@@ -6,7 +6,8 @@ use aws_lc_rs::{digest, hmac};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use time::{Duration, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem};
+use time::format_description::BorrowedFormatItem;
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use crate::error::ApiError;
 

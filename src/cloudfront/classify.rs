@@ -3,12 +3,10 @@
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_cloudfront::{
-    config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::RequestId,
-    types,
-};
+use aws_sdk_cloudfront::config::http::HttpResponse;
+use aws_sdk_cloudfront::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudfront::operation::RequestId;
+use aws_sdk_cloudfront::types;
 use time::OffsetDateTime;
 
 use crate::domain::{AwsError, CreateOutcome, GetOutcome, InvalidationId};

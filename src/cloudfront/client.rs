@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudfront::{
-    Client,
-    config::{
-        AppName, BehaviorVersion, Builder, Config, ConfigBag, Credentials as SdkCredentials,
-        Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
-        interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
-    error::{BoxError, BuildError},
-    operation::RequestId,
-    types,
+use aws_sdk_cloudfront::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_cloudfront::config::retry::RetryConfig;
+use aws_sdk_cloudfront::config::timeout::TimeoutConfig;
+use aws_sdk_cloudfront::config::{
+    AppName, BehaviorVersion, Builder, Config, ConfigBag, Credentials as SdkCredentials, Intercept,
+    Region, RuntimeComponents, StalledStreamProtectionConfig,
 };
+use aws_sdk_cloudfront::error::{BoxError, BuildError};
+use aws_sdk_cloudfront::operation::RequestId;
+use aws_sdk_cloudfront::{Client, types};
 use url::Url;
 
-use super::{
-    classify::{Answer, Failure},
-    default_credentials::DefaultCredentials,
-    http::BoundedClient,
-};
+use super::classify::{Answer, Failure};
+use super::default_credentials::DefaultCredentials;
+use super::http::BoundedClient;
 use crate::domain::{
     CreateOutcome, Credentials, DistributionId, GetOutcome, InvalidationBatch, InvalidationId,
     Settings, TraceParent,

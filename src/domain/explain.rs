@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Canonical, Item, coverage::Cover, intake::Origin, plan::Plan};
+use super::coverage::Cover;
+use super::intake::Origin;
+use super::plan::Plan;
+use super::{Canonical, Item};
 
 /// What becomes of one thing that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -4,7 +4,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Canonical, Item, KnownPaths, intake::Origin, path::path_part};
+use super::intake::Origin;
+use super::path::path_part;
+use super::{Canonical, Item, KnownPaths};
 
 /// What may have been meant instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::{Refused, pasted::trim_pasted, path::excerpt, text::text};
+use super::Refused;
+use super::pasted::trim_pasted;
+use super::path::excerpt;
+use super::text::text;
 
 /// The longest host name, in bytes, as in DNS.
 const LONGEST: usize = 253;

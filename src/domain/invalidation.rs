@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, text::text};
+use super::text::text;
+use super::{Item, Refused};
 
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {

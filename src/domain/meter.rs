@@ -1,6 +1,7 @@
 //! The meter: what paths cost. Amounts are whole millionths of a US dollar, so sums are exact.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{Refused, text::text};
+use super::Refused;
+use super::text::text;
 
 /// CloudFront's own limit.
 const LONGEST: usize = 255;

@@ -22,7 +22,9 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
 
-use super::{Refused, pasted::trim_pasted, text::text};
+use super::Refused;
+use super::pasted::trim_pasted;
+use super::text::text;
 
 /// The most characters a path may have once encoded. CloudFront's rule.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;

@@ -1,6 +1,7 @@
 //! The partitions and regions of AWS that have CloudFront.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::{Refused, text::text};
+use super::Refused;
+use super::text::text;
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";

@@ -1,7 +1,9 @@
 //! Cache tags: names that the origin gives to its answers, by which CloudFront can be asked to
 //! forget them.
 
-use super::{Refused, pasted::trim_pasted, text::text};
+use super::Refused;
+use super::pasted::trim_pasted;
+use super::text::text;
 
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
 pub const MAX_TAG_CHARACTERS: usize = 256;

@@ -253,7 +253,7 @@ impl Store {
                 Box::pin(async move {
                     match alive.is_returnable(connection).await {
                         true => Ok(true),
-                        // An error, so that nobody waits to part from it in good order.
+                        // An error makes sqlx drop it, rather than close it gracefully.
                         false => Err(no_answer()),
                     }
                 })

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde::Deserialize;
+use skycms_cdn::domain::intake::MAX_ITEMS;
 use skycms_cdn::domain::{
     Canonical, Item, ItemError, KnownPaths, Partition, PublishRequest, Publishing, canonicalize,
-    hints, intake::MAX_ITEMS,
+    hints,
 };
 
 #[derive(Deserialize)]

@@ -1,10 +1,9 @@
 //! Coverage, quotas, policies and folding.
 
+use skycms_cdn::domain::fold::{FoldGoal, PLAIN_WEIGHT, fold};
 use skycms_cdn::domain::{
     Fate, Item, KindCounts, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest,
-    Publishing, Room, Terms, Waiting, canonicalize, explain,
-    fold::{FoldGoal, PLAIN_WEIGHT, fold},
-    plan,
+    Publishing, Room, Terms, Waiting, canonicalize, explain, plan,
 };
 use uuid::Uuid;
 

@@ -3,10 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 
 use proptest::prelude::*;
-use skycms_cdn::domain::{
-    Item, KindCounts, Policy, Room, Waiting, Wanted,
-    fold::{FoldGoal, PLAIN_WEIGHT, UNKNOWN_BELOW_A_DIRECTORY, UNKNOWN_BELOW_THE_ROOT, fold},
+use skycms_cdn::domain::fold::{
+    FoldGoal, PLAIN_WEIGHT, UNKNOWN_BELOW_A_DIRECTORY, UNKNOWN_BELOW_THE_ROOT, fold,
 };
+use skycms_cdn::domain::{Item, KindCounts, Policy, Room, Waiting, Wanted};
 use uuid::Uuid;
 
 use super::plan::{Site, item, known, room};

@@ -3,7 +3,8 @@
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
-use crate::camera::{Camera, Extent::*};
+use crate::camera::Camera;
+use crate::camera::Extent::*;
 use crate::day;
 use crate::driver::Scripts;
 use crate::stage::Stage;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 pub(super) enum Reply {
     /// These bytes, then the connection is closed.

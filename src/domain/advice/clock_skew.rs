@@ -1,6 +1,7 @@
 //! A machine whose clock is wrong, as AWS's message reports it.
 
-use time::{PrimitiveDateTime, macros::format_description};
+use time::PrimitiveDateTime;
+use time::macros::format_description;
 
 use super::{Advice, SET_THE_CLOCK, advice};
 use crate::domain::AwsError;

@@ -5,11 +5,9 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    DistributionId,
-    pasted::{trimmed, visible},
-    text::text,
-};
+use super::DistributionId;
+use super::pasted::{trimmed, visible};
+use super::text::text;
 
 /// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

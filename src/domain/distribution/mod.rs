@@ -4,11 +4,9 @@ use std::str::FromStr;
 
 use strum::VariantArray as _;
 
-use super::{
-    Partition, Refused,
-    pasted::{trimmed, visible},
-    text::text,
-};
+use super::pasted::{trimmed, visible};
+use super::text::text;
+use super::{Partition, Refused};
 
 /// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant
 /// distributions).

@@ -1,6 +1,7 @@
 //! The likely cause of what was found at the edge, and what to do.
 
-use time::{Duration, OffsetDateTime, macros::format_description};
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 
 use super::answer::in_brief;
 use super::{CheckedPublish, EdgeAnswer, PublicAddress};

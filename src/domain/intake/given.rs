@@ -1,12 +1,10 @@
 //! One path as a publisher gave it: what belongs to a URL around it is removed, and what cannot
 //! have been meant is refused.
 
-use crate::domain::{
-    InvalidationPath, PublisherHost, Refused,
-    host::split_authority,
-    pasted::trim_pasted,
-    path::{Reading, excerpt},
-};
+use crate::domain::host::split_authority;
+use crate::domain::pasted::trim_pasted;
+use crate::domain::path::{Reading, excerpt};
+use crate::domain::{InvalidationPath, PublisherHost, Refused};
 
 /// How many of a site's hosts an error names.
 const NAMED_HOSTS: usize = 3;

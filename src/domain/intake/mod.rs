@@ -3,21 +3,19 @@
 mod given;
 mod related;
 
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
+use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use self::given::read_path;
 pub use self::related::{MAX_RULES, RelatedRule};
-use super::{
-    CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHost, Refused,
-    edge::PublicAddress,
-    path::{Reading, path_part},
-};
+use super::edge::PublicAddress;
+use super::path::{Reading, path_part};
+use super::{CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHost, Refused};
 
 /// The most items one publish may have, counted before and after they are made canonical. Ten
 /// thousand are at least four requests and $50; whoever has more to purge at once is better served

@@ -1,8 +1,10 @@
 //! Related pages: what else changes when a page does, such as the list that shows its headline.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
-use super::{given::read_path, is_page};
+use super::given::read_path;
+use super::is_page;
 use crate::domain::{CacheTag, Item, Refused};
 
 /// The most rules of a site: each is tried on every item of every publish.

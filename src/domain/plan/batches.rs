@@ -3,7 +3,8 @@
 use std::slice;
 
 use super::PlanInput;
-use crate::domain::{Item, KindCounts, PerKind, Room, coverage::Cover};
+use crate::domain::coverage::Cover;
+use crate::domain::{Item, KindCounts, PerKind, Room};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;

@@ -37,7 +37,9 @@ use self::batches::{Choice, choose, pack};
 use self::policy::folds;
 pub use self::policy::{DEFAULT_THRESHOLD, Policy, Terms};
 pub use self::wanted::Wanted;
-use super::{Item, KindCounts, Room, coverage::Cover, fold::KnownPaths};
+use super::coverage::Cover;
+use super::fold::KnownPaths;
+use super::{Item, KindCounts, Room};
 
 /// A publish that was accepted and not yet planned.
 #[derive(Debug, Clone, PartialEq, Eq)]

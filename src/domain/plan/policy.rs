@@ -3,10 +3,8 @@
 use strum::{EnumString, IntoStaticStr};
 
 use super::{PlanInput, Waiting};
-use crate::domain::{
-    Item, KindCounts,
-    fold::{FoldGoal, PLAIN_WEIGHT, fold},
-};
+use crate::domain::fold::{FoldGoal, PLAIN_WEIGHT, fold};
+use crate::domain::{Item, KindCounts};
 
 /// How much more than what was asked may be purged to save calls and money: the site owner's
 /// choice.

@@ -6,11 +6,9 @@ use std::fmt;
 use secrecy::SecretString;
 use strum::IntoStaticStr;
 
-use super::{
-    AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey,
-    credentials::{AccessKeyIdError, SecretAccessKeyError},
-    pasted::may_hold_secret,
-};
+use super::credentials::{AccessKeyIdError, SecretAccessKeyError};
+use super::pasted::may_hold_secret;
+use super::{AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey};
 
 /// Settings that are well-formed. A test shows whether AWS accepts them.
 #[derive(Debug, Clone, PartialEq)]

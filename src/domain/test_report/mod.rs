@@ -5,11 +5,11 @@ use std::array;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use super::advice::Advice;
+use super::edge::{self, EdgeAnswer, PublicAddress};
 use super::{
     AwsError, CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId,
     InvalidationStatus, Item, NoAnswer, Operation, Settings,
-    advice::Advice,
-    edge::{self, EdgeAnswer, PublicAddress},
 };
 
 /// What the test invalidates: never a real page.

@@ -13,8 +13,10 @@ use skycms_cdn::store::{
     AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Session,
     Workload,
 };
-use skycms_cdn::web::{views::*, words};
-use time::{Duration, OffsetDateTime, macros::datetime};
+use skycms_cdn::web::views::*;
+use skycms_cdn::web::words;
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 mod settings;

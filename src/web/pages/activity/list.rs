@@ -2,7 +2,8 @@
 
 use axum::response::Response;
 use serde::Deserialize;
-use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
+use time::macros::format_description;
+use time::{Date, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::domain::{Item, Partition, PublishRequest, Publishing, canonicalize, trim_pasted};

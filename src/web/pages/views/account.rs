@@ -1,9 +1,7 @@
 use askama::Template;
 
-use super::{
-    layout::Layout,
-    paging::{ListPage, Paging},
-};
+use super::layout::Layout;
+use super::paging::{ListPage, Paging};
 use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
 

@@ -2,12 +2,10 @@ use askama::Template;
 use strum::VariantArray as _;
 use uuid::Uuid;
 
-use super::{
-    chart::Chart,
-    layout::Layout,
-    paging::Paging,
-    parts::{self, Count, Meter, Span},
-};
+use super::chart::Chart;
+use super::layout::Layout;
+use super::paging::Paging;
+use super::parts::{self, Count, Meter, Span};
 use crate::domain::{PublishState, Quota, Quotas};
 use crate::store::{Burst, PublishSummary, Workload};
 use crate::web::pages::words;

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::parts::{Count, Span};
 use crate::store::Day;

@@ -2,10 +2,8 @@ use askama::Template;
 use strum::VariantArray as _;
 use time::OffsetDateTime;
 
-use super::{
-    layout::Layout,
-    parts::{Count, Field, Prose},
-};
+use super::layout::Layout;
+use super::parts::{Count, Field, Prose};
 use crate::domain::{
     DistributionId, Partition, Region, Step, StepOutcome, StepReport, policy_document,
 };

@@ -8,7 +8,8 @@ use super::parts::Ago;
 use crate::domain::session::{Role, Source};
 use crate::store::{Session, Theme};
 use crate::web::pages::assets;
-use crate::web::pages::words::{self, Look, errors::Trouble};
+use crate::web::pages::words::errors::Trouble;
+use crate::web::pages::words::{self, Look};
 
 /// What every page shares.
 #[derive(Clone, Debug)]

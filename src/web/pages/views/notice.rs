@@ -3,10 +3,12 @@ use std::borrow::Cow;
 use askama::Template;
 use strum::VariantArray as _;
 
-use super::{layout::Layout, parts::Prose};
+use super::layout::Layout;
+use super::parts::Prose;
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
-use crate::web::pages::words::{self, Question, errors::Trouble};
+use crate::web::pages::words::errors::Trouble;
+use crate::web::pages::words::{self, Question};
 
 #[derive(Template)]
 #[template(path = "error.html")]

@@ -2,12 +2,10 @@ use askama::Template;
 use time::Duration;
 use uuid::Uuid;
 
-use super::{
-    layout::Layout,
-    paging::{ListPage, Paging},
-    parts::{Field, Span},
-    settings::Revealed,
-};
+use super::layout::Layout;
+use super::paging::{ListPage, Paging};
+use super::parts::{Field, Span};
+use super::settings::Revealed;
 use crate::domain::notification::{EndpointKind, Event};
 use crate::store::{DeliveryState, DeliveryView, EndpointView};
 use crate::web::pages::words::notifications as words;

@@ -1,7 +1,9 @@
 use std::fmt;
 
-use askama::{Template, filters::HtmlSafe};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use askama::Template;
+use askama::filters::HtmlSafe;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::web::pages::words;
 

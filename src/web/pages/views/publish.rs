@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use askama::Template;
 use time::{Duration, OffsetDateTime};
 
-use super::{
-    ITEMS_SHOWN, SENT_SHOWN,
-    layout::Layout,
-    parts::{self, Count, Prose, Span},
-};
+use super::layout::Layout;
+use super::parts::{self, Count, Prose, Span};
+use super::{ITEMS_SHOWN, SENT_SHOWN};
 use crate::domain::edge::{EdgeCheck, EdgeState};
 use crate::domain::{InvalidationStatus, Item, Partition, PublishState};
 use crate::store::{Invalidation, Publish};

@@ -1,10 +1,8 @@
 use askama::Template;
 
-use super::{
-    ITEMS_SHOWN,
-    layout::Layout,
-    parts::{self, Count, Prose, Usd},
-};
+use super::ITEMS_SHOWN;
+use super::layout::Layout;
+use super::parts::{self, Count, Prose, Usd};
 use crate::domain::Hint;
 
 /// Purge by hand. `app.js` posts `action=preview` as it is typed and takes `#preview`.

@@ -1,11 +1,9 @@
 use askama::Template;
 
-use super::{
-    layout::Layout,
-    paging::{ListPage, Paging},
-    parts::{Field, Meter, Prose},
-    purge::Preview,
-};
+use super::layout::Layout;
+use super::paging::{ListPage, Paging};
+use super::parts::{Field, Meter, Prose};
+use super::purge::Preview;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{PastLimit, Policy};
 use crate::store::{HookSecretView, KeyPairView, RefusedCall, TokenView};

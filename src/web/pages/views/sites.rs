@@ -1,6 +1,8 @@
 use askama::Template;
 
-use super::{layout::Layout, paging::ListPage, parts::Field};
+use super::layout::Layout;
+use super::paging::ListPage;
+use super::parts::Field;
 
 /// All sites: to open, create, rename and remove them.
 #[derive(Template)]

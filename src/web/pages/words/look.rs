@@ -1,6 +1,7 @@
 //! How states are shown.
 
-use askama::{Template, filters::HtmlSafe};
+use askama::Template;
+use askama::filters::HtmlSafe;
 use strum::Display;
 
 /// How a state is shown: never by colour alone, always with a word and a shape.

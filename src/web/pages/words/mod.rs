@@ -13,7 +13,8 @@ pub mod sites;
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
-use time::{Duration, OffsetDateTime, macros::format_description};
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 
 use crate::domain::edge::EdgeState;
 use crate::domain::{
