@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     redirects: BTreeMap<String, String>,
     /// The host does not lead to CloudFront: nothing is cached, and no answer is marked.
     bypassed: bool,
-    /// When the origin says that its pages were last changed; none: just now.
+    /// When the origin says that its pages were last changed; `None` for just now.
     #[serde(with = "time::serde::rfc3339::option")]
     origin_modified: Option<OffsetDateTime>,
     /// How long browsers may keep a page, in seconds.

@@ -11,7 +11,7 @@ const LONGEST_NAME: usize = 200;
 #[derive(Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) name: &'a str,
-    /// What vouched for them; none: nobody was signed in, or it is a command.
+    /// What vouched for them; `None` if nobody was signed in, or a command did it.
     pub(crate) source: Option<Source>,
     pub(crate) from: &'a str,
 }

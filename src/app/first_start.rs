@@ -95,7 +95,7 @@ pub(super) async fn settle(store: &Store, unwritten: Option<&NewKey>) -> Result<
         .map_err(|error| trouble(path, format!("cannot be written: {error}")))
 }
 
-/// What a key file holds; none: it is not there.
+/// What a key file holds; `None` if it is not there.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>, AppError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(Zeroizing::new(text))),

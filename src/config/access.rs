@@ -15,13 +15,13 @@ const EMBED_SECRET_LENGTHS: RangeInclusive<usize> = 32..=1_024;
 
 #[derive(Clone, Debug, Default)]
 pub struct AccessConfig {
-    /// The admin's password at first start; none: a one-time link sets it.
+    /// The admin's password at first start; `None` where a one-time link sets it.
     pub admin_password: Option<NewPassword>,
-    /// The signing secret of site `default` at first start; none: one is generated.
+    /// The signing secret of site `default` at first start; `None` where one is generated.
     pub hook_secret: Option<SecretString>,
-    /// The key pair of site `default` at first start; none: none is made.
+    /// The key pair of site `default` at first start; `None` where none is made.
     pub key_pair: Option<NewKeyPair>,
-    /// Shared with SkyCMS, whose tokens it signs; none: SkyCMS cannot sign anybody in.
+    /// Shared with SkyCMS, whose tokens it signs; `None` if SkyCMS cannot sign anybody in.
     pub embed_secret: Option<SecretString>,
     /// SkyCMS, where its own session signs people in.
     pub skycms: Option<SkyCmsConfig>,
@@ -97,7 +97,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// As callers' addresses are compared with it: IPv4 within IPv6, such as `::ffff:10.1.2.0/120`, is
-/// IPv4. None: it is wider than all of IPv4.
+/// IPv4. `None` if it is wider than all of IPv4.
 fn canonical(network: IpNet) -> Option<IpNet> {
     let address = network.addr().to_canonical();
     if address == network.addr() {

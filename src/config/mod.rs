@@ -93,16 +93,16 @@ pub struct Config {
     pub listen_addr: SocketAddr,
     /// A second listener for health and metrics, which answers however crowded the first is.
     pub ops_listen_addr: Option<SocketAddr>,
-    /// The address users see, with any path prefix and without a trailing slash; none: the
+    /// The address users see, with any path prefix and without a trailing slash; `None` for the
     /// listener's.
     pub public_url: Option<Url>,
-    /// The PostgreSQL to use; none: the embedded one.
+    /// The PostgreSQL to use; `None` for the embedded one.
     pub database_url: Option<SecretString>,
     /// For the embedded database and generated keys.
     pub data_dir: PathBuf,
     /// The first one seals, and any of them opens; empty: one is generated in `data_dir`.
     pub encryption_keys: Vec<EncryptionKey>,
-    /// The first bearer token of site `default`; none: one is generated.
+    /// The first bearer token of site `default`; `None` where one is generated.
     pub publish_token: Option<SecretString>,
     pub access: AccessConfig,
     /// Settings of site `default` while none are saved.
@@ -114,12 +114,12 @@ pub struct Config {
     pub serve: ServeOptions,
     /// Whether edge checks may go to private addresses and plain http, for trials and tests.
     pub allow_private_targets: bool,
-    /// Bearer token for `/metrics`; none: only loopback is answered.
+    /// Bearer token for `/metrics`; `None` where only loopback is answered.
     pub metrics_token: Option<SecretString>,
     /// For how many days publishes that have ended are kept.
     pub history_days: u16,
     pub log_format: LogFormat,
-    /// Which log lines are written, in `RUST_LOG`'s syntax; none: the command's default.
+    /// Which log lines are written, in `RUST_LOG`'s syntax; `None` for the command's default.
     pub log_filter: Option<String>,
     /// Variables that are set, are called like the service's, and decide nothing.
     pub without_effect: Vec<String>,

@@ -66,7 +66,7 @@ impl Calls {
 }
 
 impl Dispatcher {
-    /// What a claim for the site goes by; none: it has no settings, or is paused because they
+    /// What a claim for the site goes by; `None` if it has no settings, or is paused because they
     /// cannot be read.
     async fn inputs_or_pause(
         &self,
@@ -222,7 +222,7 @@ impl Look<'_> {
     }
 
     /// What goes in place of the first: a piece of it where one call may not hold it all, or as
-    /// many of them as one call may hold; none: something has changed.
+    /// many of them as one call may hold; `None` if something has changed.
     async fn resized(
         &self,
         due: &[QueuedInvalidation],

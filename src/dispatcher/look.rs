@@ -28,7 +28,7 @@ pub(super) enum Next {
 }
 
 impl Next {
-    /// What comes of claiming; none: something has changed.
+    /// What comes of claiming; `None` if something has changed.
     pub(super) fn call(claim: Option<SendClaim>) -> Self {
         claim.map_or(Self::Stale, |claim| Self::Call(Box::new(claim)))
     }

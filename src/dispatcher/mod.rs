@@ -227,7 +227,7 @@ impl Dispatcher {
     }
 
     /// Records an outcome, trying again while the database is away: it is all that is known of a
-    /// call that cannot be taken back. None: the service had to stop first.
+    /// call that cannot be taken back. `None` if the service had to stop first.
     async fn record<F, T>(&self, what: &'static str, attempt: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,

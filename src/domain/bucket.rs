@@ -62,7 +62,7 @@ impl Bucket {
         }
     }
 
-    /// When the next call may be made; none: now.
+    /// When the next call may be made; `None` means now.
     pub fn next_call(&self) -> Option<OffsetDateTime> {
         (self.tokens < 1.0).then(|| {
             let wait = Duration::seconds_f64((1.0 - self.tokens) / self.rate);

@@ -34,7 +34,7 @@ pub struct Limits {
     pub requests_per_second: f64,
     /// `CreateInvalidation` calls that may come at once after a pause.
     pub request_burst: u32,
-    /// Items a second for each distribution; none: not limited.
+    /// Items a second for each distribution; `None` means unlimited.
     pub per_second: PerKind<Option<f64>>,
     /// Whether what holds for a kind was configured, rather than taken from AWS's documents: then
     /// refusals teach nothing.

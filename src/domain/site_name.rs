@@ -23,8 +23,8 @@ pub fn pages_of(site: &str) -> String {
     }
 }
 
-/// The name of the site that a page is about, by its address below `PUBLIC_URL`; none: the address
-/// names no site.
+/// The name of the site that a page is about, by its address below `PUBLIC_URL`; `None` if the
+/// address names no site.
 pub fn in_address(path: &str) -> Option<&str> {
     path.strip_prefix("/sites/")?.split('/').next()
 }

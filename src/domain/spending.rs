@@ -17,7 +17,7 @@ pub struct Spending {
     /// Items above which the policy economical folds; kept while another policy is chosen. At least
     /// 1.
     pub fold_above: u32,
-    /// The most paths a month; none: any number.
+    /// The most paths a month; `None` means any number.
     pub monthly_limit: Option<MonthlyLimit>,
 }
 

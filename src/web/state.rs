@@ -108,7 +108,7 @@ pub struct Shared {
     /// The same of what is being worked off, where that is more than can be counted.
     pub endless: Recent<Workload>,
     pub access: AccessConfig,
-    /// SkyCMS, whose own session signs people in; none: it does not.
+    /// SkyCMS, whose own session signs people in; `None` if it does not.
     pub skycms: Option<SkyCms>,
     pub hasher: Hasher,
     pub last_used: LastUsed,
@@ -122,7 +122,7 @@ pub struct Shared {
     pub turns: Turns,
     pub open_answers: OpenAnswers,
     pub metrics: Metrics,
-    /// For reading the metrics; none: only loopback may.
+    /// For reading the metrics; `None` where only loopback may.
     pub metrics_token: Option<SecretString>,
     pub serve: ServeOptions,
     /// What outlives its request, and is waited for when the service stops.

@@ -33,7 +33,7 @@ enum Outcome {
 }
 
 impl Report {
-    /// What follows is about this site; none: there is only one.
+    /// What follows is about this site; `None` if there is only one.
     pub(super) fn begin_site(&mut self, site: Option<String>) {
         self.site = site;
     }
@@ -61,7 +61,7 @@ impl Report {
         self.add(check, Outcome::Fail, detail, fix);
     }
 
-    /// What was looked for; none: that failed, and is reported.
+    /// What was looked for; `None` if that failed, and is reported.
     pub(super) fn found<T>(
         &mut self,
         check: &'static str,

@@ -19,7 +19,7 @@ const LATELY: Duration = Duration::HOUR;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Belief {
-    /// How many one call may hold; none: as many as configured.
+    /// How many one call may hold; `None` means as many as configured.
     pub most: Option<u32>,
     /// How many were refused, and are not tried again for a while.
     pub refused: Option<u32>,
@@ -40,7 +40,7 @@ pub struct Belief {
     /// When a call was last made because the count had not been confirmed for too long.
     #[serde(with = "time::serde::rfc3339::option")]
     pub asked_at: Option<OffsetDateTime>,
-    /// When CloudFront said that its quota is full; none: it has accepted a call since.
+    /// When CloudFront said that its quota is full; `None` if it has accepted a call since.
     #[serde(with = "time::serde::rfc3339::option")]
     pub full_at: Option<OffsetDateTime>,
     /// For how many seconds that is believed.

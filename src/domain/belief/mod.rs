@@ -29,7 +29,7 @@ const THROTTLED_APART: Duration = Duration::seconds(2);
 pub struct Beliefs {
     pub files: Belief,
     pub wildcards: Belief,
-    /// What it accepts a second; none: full.
+    /// What it accepts a second; `None` means a full one.
     pub flow: Option<Flow>,
     /// Calls that were throttled since the last one that was not, each some time after the one
     /// before: others may use up the account's rate for a moment, which means nothing.
@@ -241,7 +241,7 @@ impl Beliefs {
 /// How long a site has been waiting for room.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shortage {
-    /// When it first found too little; none: there is enough.
+    /// When it first found too little; `None` if there is enough.
     pub began_at: Option<OffsetDateTime>,
     /// When something of it last went.
     pub went_at: PerKind<Option<OffsetDateTime>>,

@@ -106,8 +106,8 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
     )
 }
 
-/// The path that a redirect leads to; none: it leads to another host. `//example.com/about` has a
-/// host too.
+/// The path that a redirect leads to; `None` if it leads to another host. `//example.com/about` has
+/// a host too.
 fn on_site<'a>(address: &PublicAddress, location: &'a str) -> Option<&'a str> {
     let address = address.to_string();
     let without_scheme = address.trim_start_matches(|c: char| c != '/');

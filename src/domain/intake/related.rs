@@ -17,7 +17,7 @@ const ARROW: &str = "=>";
 /// One line of “Related pages”: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelatedRule {
-    /// What has to be published; none: any page.
+    /// What has to be published; `None` means any page.
     published: Option<Item>,
     also: Vec<Item>,
 }

@@ -54,7 +54,7 @@ pub struct Tried {
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     pub took_ms: u64,
-    /// What the endpoint answered; none: nothing.
+    /// What the endpoint answered; `None` if nothing.
     pub status: Option<u16>,
     /// The beginning of what it said.
     pub body: String,
@@ -171,7 +171,7 @@ pub fn after_delivery(
     }
 }
 
-/// The pause after the `n`th failure; none: there were enough.
+/// The pause after the `n`th failure; `None` if there were enough.
 fn pause(n: u32) -> Option<Duration> {
     let index = usize::try_from(n.saturating_sub(1)).ok()?;
     PAUSES.get(index).copied()

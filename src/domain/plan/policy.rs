@@ -33,8 +33,8 @@ pub struct Terms {
     pub fold_above: u32,
     /// How many more paths this month are free for the AWS account.
     pub free_paths_left: u64,
-    /// How many paths may be sent before publishes are held for the month; none: any number. A
-    /// publish that needs more is passed over, and does not hold up those that need less.
+    /// How many paths may be sent before publishes are held for the month; `None` means any number.
+    /// A publish that needs more is passed over, and does not hold up those that need less.
     pub paths_left: Option<u64>,
 }
 

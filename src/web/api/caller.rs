@@ -65,7 +65,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// For a body that has been read, and whose caller is authenticated; none: it is small.
+    /// For a body that has been read, and whose caller is authenticated; `None` if it is small.
     pub(crate) async fn of(
         state: &AppState,
         site: &Site,

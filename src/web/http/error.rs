@@ -267,8 +267,8 @@ impl Error {
         }
     }
 
-    /// The kind of proof that was refused, as it is counted, and why, for the log; none: no proof
-    /// was.
+    /// The kind of proof that was refused, as it is counted, and why, for the log; `None` if no
+    /// proof was.
     pub(crate) const fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Unauthorized(Unauthenticated::Nothing) => ("none", "there is none"),

@@ -35,8 +35,8 @@ impl OpenAnswers {
         }
     }
 
-    /// One more for the pages of a session; none: of one that SkyCMS keeps. Its own place comes
-    /// first, so that one too many never takes one of those that are for everybody.
+    /// One more for the pages of a session; `None` for one that SkyCMS keeps. Its own place
+    /// comes first, so that one too many never takes one of those that are for everybody.
     pub(crate) fn for_pages(
         &self,
         session: Option<TokenHash>,

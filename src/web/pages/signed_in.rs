@@ -11,10 +11,10 @@ use crate::store::{Session, Site, TokenHash};
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn {
     pub(crate) session: Session,
-    /// The session's key in the database; none: the session is SkyCMS's own and is not stored.
+    /// The session's key in the database; `None` if the session is SkyCMS's own and is not stored.
     pub(crate) token: Option<TokenHash>,
     pub(crate) from: IpAddr,
-    /// The site in the URL, or `default` if it names none; none: they may not see it.
+    /// The site in the URL, or `default` if it names none; `None` if they may not see it.
     pub(crate) site: Option<Arc<Site>>,
 }
 

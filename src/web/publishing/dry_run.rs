@@ -27,7 +27,7 @@ pub(crate) struct DryRun {
     pub(crate) price: MicroUsd,
     /// Free paths left this month, before this.
     pub(crate) free_paths_left: u64,
-    /// Why it would be held before being sent; none: it would go at once.
+    /// Why it would be held before being sent; `None` if it would go at once.
     pub(crate) waiting_for: Option<WaitReason>,
     /// More about why.
     pub(crate) note: Option<WaitNote>,
@@ -35,8 +35,8 @@ pub(crate) struct DryRun {
     pub(crate) quotas: Option<Quotas>,
 }
 
-/// Plans a publish as the dispatcher would; none: the site has no CDN settings. Where AWS cannot be
-/// called with them, it is planned as if nothing were on its way, and held.
+/// Plans a publish as the dispatcher would; `None` if the site has no CDN settings. Where AWS
+/// cannot be called with them, it is planned as if nothing were on its way, and held.
 pub(crate) async fn dry_run(
     state: &AppState,
     site: &Site,
@@ -69,7 +69,7 @@ pub(crate) async fn dry_run(
 
 /// How things stand at a site and its distribution.
 struct Standing {
-    /// None: AWS cannot be called with the site's settings.
+    /// `None` if AWS cannot be called with the site's settings.
     inputs: Option<PlanInputs>,
     limits: Limits,
     spending: Spending,
@@ -79,7 +79,7 @@ struct Standing {
 }
 
 impl Standing {
-    /// None: the site has no CDN settings.
+    /// `None` if the site has no CDN settings.
     async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Option<Self>> {
         let (store, limits) = (&state.store, &state.limits);
         let mut connection = store.connect().await?;

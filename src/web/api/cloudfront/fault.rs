@@ -128,7 +128,7 @@ impl Fault {
         }
     }
 
-    /// The kind of proof that was refused, as it is counted, and why; none: no proof was.
+    /// The kind of proof that was refused, as it is counted, and why; `None` if no proof was.
     pub(crate) fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
         let proof = match self.code {
             "MissingAuthenticationToken" => "none",

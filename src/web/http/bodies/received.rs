@@ -19,7 +19,7 @@ pub(crate) struct Received {
     body: Body,
     gathered: BytesMut,
     has_ended: bool,
-    /// None: it is small.
+    /// `None` if it is small.
     share: Option<Arc<Share>>,
 }
 

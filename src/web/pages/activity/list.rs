@@ -119,7 +119,7 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result
     })
 }
 
-/// What is known about the page that somebody asks about; none: they did not ask.
+/// What is known about the page that somebody asks about; `None` if they did not ask.
 async fn live_page(visit: &Visit, page: &str, now: OffsetDateTime) -> Result<Option<LivePage>> {
     let (state, site) = (&visit.state, visit.site.id);
     let asked = trim_pasted(page);

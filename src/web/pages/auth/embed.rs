@@ -48,7 +48,7 @@ struct Claims {
     exp: f64,
     #[serde(default)]
     nbf: f64,
-    /// The sites that its bearer may see; none: `default`.
+    /// The sites that its bearer may see; `None` for `default`.
     sites: Option<OneOrMany>,
 }
 

@@ -39,7 +39,7 @@ struct Kept {
     until: OffsetDateTime,
 }
 
-/// Seals the form; none: there is nothing to keep.
+/// Seals the form; `None` if there is nothing to keep.
 pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<Option<String>> {
     let is_form = parts
         .headers

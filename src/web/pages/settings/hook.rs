@@ -65,7 +65,7 @@ pub(super) async fn reveal(visit: &Visit, revealed: Vec<Revealed>) -> Result<Res
 }
 
 /// Revokes what proves calls, after asking. `found` is the question, and what the audit says was
-/// revoked; none: there is no such thing, unless an earlier press has revoked it.
+/// revoked; `None` if there is no such thing, unless an earlier press has revoked it.
 pub(super) async fn revoke(
     visit: &Visit,
     proof: Proof,

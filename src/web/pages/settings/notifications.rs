@@ -223,7 +223,7 @@ pub(crate) async fn again(visit: Visit, Id { id }: Id, button: Button) -> Result
 }
 
 /// Records what was done, and to what, unless an earlier press had done it, and leads back to the
-/// page. None: there was nothing to do it to.
+/// page. `None` if there was nothing to do it to.
 async fn done(
     visit: &Visit,
     action: AuditAction,

@@ -183,7 +183,7 @@ async fn try_out(visit: &Visit, mut typed: PublishingForm, rules: Publishing) ->
     html(&page(visit, typed))
 }
 
-/// The public address as typed; none: pages are not checked.
+/// The public address as typed; `None` if pages are not checked.
 fn public_address(text: &str, allow_http: bool) -> Result<Option<PublicAddress>, String> {
     if text.trim().is_empty() {
         return Ok(None);

@@ -39,7 +39,7 @@ pub struct SessionEndedPage {
 /// Where somebody signs in again whom SkyCMS signed in.
 #[derive(Clone, Debug, Default)]
 pub struct SignInElsewhere {
-    /// SkyCMS's own sign-in; none: SkyCMS has to open the frame again.
+    /// SkyCMS's own sign-in; `None` if SkyCMS has to open the frame again.
     pub address: Option<String>,
     /// Why SkyCMS signs nobody in right now.
     pub why_not: Option<WhyNot>,
@@ -76,7 +76,7 @@ pub struct PasswordErrors {
 #[template(path = "second_step.html")]
 pub struct SecondStepPage {
     pub layout: Layout,
-    /// The secret for an authenticator app; none: the second step is on.
+    /// The secret for an authenticator app; `None` if the second step is on.
     pub new: Option<NewSecondStep>,
     /// Why it was not turned on or off.
     pub error: Option<String>,

@@ -40,7 +40,7 @@ pub struct Layout {
     /// Something on the page will change soon. Without scripts, the page reloads itself every three
     /// seconds, unless its reader asked it not to.
     pub pending: bool,
-    /// The query with which the page does not reload itself; none: it is that one.
+    /// The query with which the page does not reload itself; `None` if it is that one.
     pub keep_still: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Layout {
         self.session().is_some_and(|session| session.framed)
     }
 
-    /// What the frame asked for; none: the browser decides.
+    /// What the frame asked for; `None` if the browser decides.
     pub(super) fn theme(&self) -> Option<Theme> {
         self.session()?.theme
     }

@@ -28,8 +28,8 @@ pub struct ConfirmPage {
     pub path: Cow<'static, str>,
     /// Hidden fields: (name, value).
     pub fields: Vec<(&'static str, String)>,
-    /// The way back, after the base; none: where the form goes, with the field `cancel`, so that
-    /// what was typed is shown again.
+    /// The way back, after the base; `None` for where the form goes, with the field `cancel`, so
+    /// that what was typed is shown again.
     pub cancel: Option<&'static str>,
 }
 

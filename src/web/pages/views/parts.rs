@@ -35,7 +35,7 @@ impl<T: AsRef<str>> Prose<T> {
 )]
 pub struct Ago {
     pub(super) at: OffsetDateTime,
-    /// Shown as how long ago it was then; none: as the exact time.
+    /// Shown as how long ago it was then; `None` means as the exact time.
     pub(super) now: Option<OffsetDateTime>,
 }
 
