@@ -1,7 +1,5 @@
 //! The statements that store publishes.
 
-use std::collections::HashSet;
-
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -10,35 +8,26 @@ use super::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, SiteId};
 use crate::domain::{Item, KindCounts, Widened};
 use crate::store::{column, integer};
 
-/// Stores publishes: many in one statement, whether or not some repeat earlier ones.
+/// Stores publishes: all of them or, if one of many repeats an earlier one, none.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
 ) -> sqlx::Result<Vec<Acceptance>> {
-    if let [publish] = publishes {
-        match insert_one(connection, publish).await {
-            Ok(()) => return Ok(vec![Acceptance::Stored]),
-            // One with the same identifier or key is stored already.
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
-            Err(error) => return Err(error),
+    let [publish] = publishes else {
+        insert_many(connection, publishes).await?;
+        return Ok(vec![Acceptance::Stored; publishes.len()]);
+    };
+    match insert_one(connection, publish).await {
+        Ok(()) => Ok(vec![Acceptance::Stored]),
+        // One with the same identifier or key is stored already.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            let key = publish.idempotency_key.as_ref();
+            Ok(vec![
+                earlier(connection, publish.site, publish.id, key).await?,
+            ])
         }
+        Err(error) => Err(error),
     }
-    let stored = insert_new(connection, publishes).await?;
-    let mut outcomes = Vec::with_capacity(publishes.len());
-    for publish in publishes {
-        outcomes.push(if stored.contains(&publish.id) {
-            Acceptance::Stored
-        } else {
-            earlier(
-                connection,
-                publish.site,
-                publish.id,
-                publish.idempotency_key.as_ref(),
-            )
-            .await?
-        });
-    }
-    Ok(outcomes)
 }
 
 impl NewPublish {
@@ -47,7 +36,7 @@ impl NewPublish {
     }
 }
 
-/// Stores a lone publish, as most are, without what [`insert_new`] prepares for many: with a quick
+/// Stores a lone publish, as most are, without what [`insert_many`] prepares for many: with a quick
 /// disk, a publisher who waits for each answer gets a fifth more of them.
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
@@ -74,14 +63,13 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
-/// Stores those that repeat none, and returns their identifiers.
-async fn insert_new(
+async fn insert_many(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
-) -> sqlx::Result<HashSet<Uuid>> {
+) -> sqlx::Result<()> {
     let counts = column(publishes, |publish| KindCounts::of(&publish.items));
     let keys = column(publishes, |publish| publish.idempotency_key.as_ref());
-    let stored = sqlx::query_scalar!(
+    sqlx::query!(
         r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
                                traceparent, published_by)
           SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
@@ -89,8 +77,7 @@ async fn insert_new(
           FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
                        unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
                        unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
-            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)
-          ON CONFLICT DO NOTHING RETURNING id",
+            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)",
         &column(publishes, |publish| publish.site.0),
         &column(publishes, |publish| publish.id),
         &column(publishes, |publish| publish.received_at),
@@ -109,9 +96,9 @@ async fn insert_new(
         }) as &[Option<String>],
         &column(publishes, |publish| publish.publisher.to_string()),
     )
-    .fetch_all(connection)
+    .execute(connection)
     .await?;
-    Ok(stored.into_iter().collect())
+    Ok(())
 }
 
 /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or

@@ -261,11 +261,11 @@ impl Writer {
                         let _ = batch.remove(0).answer.send(Err(InboxError::Refused));
                         return;
                     }
-                    // One of them is at fault: write each on its own, so that the others get
-                    // through.
-                    for entry in batch {
-                        Box::pin(self.write(vec![entry])).await;
-                    }
+                    // One of them is at fault, or repeats an earlier one: it is searched for by
+                    // halves, so that the others get through.
+                    let rest = batch.split_off(batch.len() / 2);
+                    Box::pin(self.write(batch)).await;
+                    Box::pin(self.write(rest)).await;
                     return;
                 }
                 Err(error) => {
