@@ -87,13 +87,15 @@ impl Store {
         replica: Uuid,
     ) -> Result<()> {
         let sites: Vec<i32> = sites.iter().map(|site| site.0).collect();
+        // Notifications do not outlive a crash anyway.
+        let mut tx = self.begin_unflushed().await?;
         sqlx::query("SELECT pg_notify($1, site || ' ' || $2) FROM unnest($3::int[]) AS site")
             .bind(WORK)
             .bind(replica.to_string())
             .bind(sites)
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 }
 

@@ -156,7 +156,7 @@ impl Store {
             AfterGet::Failed(error) => (Status::Failed, None, Some(error), None),
         };
         let ended = next_at.is_none();
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unflushed().await?;
         let mut woken = 0;
         if ended {
             woken += wake_sites(&mut tx, &claim.distribution, now).await?;

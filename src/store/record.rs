@@ -47,7 +47,7 @@ impl Store {
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Recorded> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_unflushed().await?;
         let mut recording = Recording {
             tx: &mut tx,
             claim,
