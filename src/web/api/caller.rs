@@ -70,17 +70,17 @@ impl Turn {
         state: &AppState,
         site: &Site,
         proof: Proof,
-        place: Option<Permit>,
+        permit: Option<Permit>,
         body: &[u8],
     ) -> Result<Option<Self>> {
-        let of_proof = match place {
+        let of_proof = match permit {
             None if body.len() <= LARGE_BYTES => return Ok(None),
-            None => state.turns.bodies.place(proof).await?,
-            Some(place) => place,
+            None => state.turns.bodies.acquire(proof).await?,
+            Some(permit) => permit,
         };
         Ok(Some(Self {
             _of_proof: of_proof,
-            _of_site: state.turns.sites.place(site.id).await?,
+            _of_site: state.turns.sites.acquire(site.id).await?,
         }))
     }
 }
@@ -95,12 +95,12 @@ impl FromRequest<AppState> for Call {
         let memory = parts.extensions.remove::<Arc<Share>>();
         let signature = Signature::claimed(&parts.headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
-        let (authenticated, bytes, place) = match &signature {
+        let (authenticated, bytes, permit) = match &signature {
             None => {
                 let authenticated = bearing(state, &name, &parts)?;
                 must_be_json(&parts.headers)?;
-                let (bytes, place) = read(state, body, authenticated.proof).await?;
-                (authenticated, bytes, place)
+                let (bytes, permit) = read(state, body, authenticated.proof).await?;
+                (authenticated, bytes, permit)
             }
             Some(signature) => {
                 let bytes = Bytes::from_request(Request::new(body), state).await?;
@@ -119,7 +119,7 @@ impl FromRequest<AppState> for Call {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
         };
-        let turn = Turn::of(state, &site, proof, place, &bytes).await?;
+        let turn = Turn::of(state, &site, proof, permit, &bytes).await?;
         let is_large = turn.is_some();
         let parsed = state.turns.compute(is_large, move || parsed(&bytes, key));
         let (body, idempotency_key) = parsed.await?;
@@ -138,9 +138,9 @@ impl FromRequest<AppState> for Call {
     }
 }
 
-/// Reads a body. A large one takes one of the places that the caller's proof has.
+/// Reads a body. A large one takes one of the permits of its proof.
 async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Permit>)> {
-    let (mut read, mut place) = (Vec::new(), None);
+    let (mut read, mut permit) = (Vec::new(), None);
     // Asked for more than its length, a body first wakes its connection, which says that it has
     // ended.
     while !body.is_end_stream()
@@ -150,12 +150,12 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if place.is_none() && read.len() + data.len() > LARGE_BYTES {
-            place = Some(state.turns.bodies.place(proof).await?);
+        if permit.is_none() && read.len() + data.len() > LARGE_BYTES {
+            permit = Some(state.turns.bodies.acquire(proof).await?);
         }
         read.extend_from_slice(&data);
     }
-    Ok((read.into(), place))
+    Ok((read.into(), permit))
 }
 
 /// The publish that a body asks for, and what a repeat of it is known by.

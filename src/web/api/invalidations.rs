@@ -171,7 +171,7 @@ pub(crate) async fn list(
             })
         })
         .transpose()?;
-    let _turn = state.turns.reads.place(caller.site.id).await?;
+    let _turn = state.turns.reads.acquire(caller.site.id).await?;
     let page = state
         .store
         .invalidations(caller.site.id, InvalidationFilter { status, before }, limit)
@@ -238,7 +238,7 @@ pub(crate) async fn items(
     if reference.contains('\0') {
         return Err(Error::NoSuchInvalidation(reference));
     }
-    let _turn = state.turns.reads.place(caller.site.id).await?;
+    let _turn = state.turns.reads.acquire(caller.site.id).await?;
     let page = state
         .store
         .invalidation_items(caller.site.id, &reference, after, ITEMS);

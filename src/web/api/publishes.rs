@@ -342,7 +342,7 @@ async fn ended_or_waited(
     wait: Option<Duration>,
 ) -> Result<(Publish, Option<Duration>)> {
     let look = || async {
-        let _turn = state.turns.reads.place(site.id).await?;
+        let _turn = state.turns.reads.acquire(site.id).await?;
         let view = state
             .store
             .publish(site.id, id, Items::First, state.clock.now())

@@ -5,11 +5,11 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::turns::{Lines, NoTurn, Permit, on_a_thread};
+use super::turns::{KeyedSemaphore, NoTurn, Permit, on_a_thread};
 use crate::clock::Clock;
 use crate::domain::NewPassword;
 
-/// Whose password is hashed. Each kind has a line of its own, so that a storm of strangers delays
+/// Whose password is hashed. Each kind has a queue of its own, so that a storm of strangers delays
 /// nobody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Requester {
@@ -28,7 +28,7 @@ pub struct Busy;
 #[derive(Debug)]
 pub struct Hasher {
     clock: Clock,
-    lines: Lines<Requester>,
+    turns: KeyedSemaphore<Requester>,
 }
 
 #[derive(Debug)]
@@ -38,13 +38,13 @@ impl Hasher {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            lines: Lines::of(1),
+            turns: KeyedSemaphore::new(1),
         }
     }
 
     pub(crate) async fn turn(&self, requester: Requester) -> Result<Turn, Busy> {
-        let place = self.lines.place(requester).await;
-        place.map(Turn).map_err(|NoTurn| Busy)
+        let permit = self.turns.acquire(requester).await;
+        permit.map(Turn).map_err(|NoTurn| Busy)
     }
 
     /// The hash of a new password, as a PHC string.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::turns::{Lines, NoTurn, Permit};
+use super::turns::{KeyedSemaphore, NoTurn, Permit};
 use crate::store::{SiteId, TokenHash};
 
 /// The most for one session.
@@ -14,10 +14,10 @@ const OF_ADDRESS: usize = 128;
 /// The places of answers that are kept open.
 #[derive(Debug)]
 pub struct OpenAnswers {
-    sessions: Lines<TokenHash>,
-    publishers: Lines<SiteId>,
-    addresses: Lines<IpAddr>,
-    all: Lines<()>,
+    sessions: KeyedSemaphore<TokenHash>,
+    publishers: KeyedSemaphore<SiteId>,
+    addresses: KeyedSemaphore<IpAddr>,
+    all: KeyedSemaphore<()>,
 }
 
 /// The places that one of them takes, until it is dropped.
@@ -28,10 +28,10 @@ impl OpenAnswers {
     pub fn of(connections: usize) -> Self {
         let most = (connections / 2).max(1);
         Self {
-            sessions: Lines::of(OF_SESSION),
-            publishers: Lines::of(most / 4 + 1),
-            addresses: Lines::of(OF_ADDRESS),
-            all: Lines::of(most),
+            sessions: KeyedSemaphore::new(OF_SESSION),
+            publishers: KeyedSemaphore::new(most / 4 + 1),
+            addresses: KeyedSemaphore::new(OF_ADDRESS),
+            all: KeyedSemaphore::new(most),
         }
     }
 
@@ -42,16 +42,16 @@ impl OpenAnswers {
         session: Option<TokenHash>,
         from: IpAddr,
     ) -> Result<OpenAnswer, NoTurn> {
-        let own = session.map(|session| self.sessions.try_place(session));
+        let own = session.map(|session| self.sessions.try_acquire(session));
         let own = own.transpose()?;
-        let shared = [self.addresses.try_place(from)?, self.all.try_place(())?];
+        let shared = [self.addresses.try_acquire(from)?, self.all.try_acquire(())?];
         Ok(shared.into_iter().chain(own).collect())
     }
 
     /// One more for the publishers of a site.
     pub(crate) fn for_publishers(&self, site: SiteId) -> Result<OpenAnswer, NoTurn> {
-        let own = self.publishers.try_place(site)?;
-        Ok(vec![own, self.all.try_place(())?])
+        let own = self.publishers.try_acquire(site)?;
+        Ok(vec![own, self.all.try_acquire(())?])
     }
 }
 

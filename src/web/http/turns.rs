@@ -23,7 +23,7 @@ const READS: usize = 2;
 /// How long a turn may be waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// There is no place, or none came free in time.
+/// There is no permit, or none came free in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoTurn;
 
@@ -31,11 +31,11 @@ pub(crate) struct NoTurn;
 #[derive(Debug)]
 pub struct Turns {
     /// To have a large body in memory, by the token, secret or key pair that it came with.
-    pub(crate) bodies: Lines<Proof>,
+    pub(crate) bodies: KeyedSemaphore<Proof>,
     /// To work on something large of a site.
-    pub(crate) sites: Lines<SiteId>,
+    pub(crate) sites: KeyedSemaphore<SiteId>,
     /// To read what a site has published.
-    pub(crate) reads: Lines<SiteId>,
+    pub(crate) reads: KeyedSemaphore<SiteId>,
     /// To compute something large: on one core, which leaves the others to what is small.
     core: Arc<Semaphore>,
     /// To find out who sends a large body: until that is known, it holds up nobody else's.
@@ -45,16 +45,16 @@ pub struct Turns {
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            bodies: Lines::of(BODIES),
-            sites: Lines::of(1),
-            reads: Lines::of(READS),
+            bodies: KeyedSemaphore::new(BODIES),
+            sites: KeyedSemaphore::new(1),
+            reads: KeyedSemaphore::new(READS),
             core: Arc::new(Semaphore::new(1)),
             strangers: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-/// A place in a line, until it is dropped.
+/// A turn, until it is dropped.
 pub(crate) type Permit = OwnedSemaphorePermit;
 
 impl Turns {
@@ -105,46 +105,46 @@ pub(super) fn on_a_thread<T: Send + 'static>(
     }
 }
 
-/// A line for each key.
+/// A semaphore for each key.
 #[derive(Debug)]
-pub(crate) struct Lines<K> {
-    at_once: usize,
-    lines: Mutex<HashMap<K, Weak<Semaphore>>>,
+pub(crate) struct KeyedSemaphore<K> {
+    permits: usize,
+    semaphores: Mutex<HashMap<K, Weak<Semaphore>>>,
 }
 
-impl<K: Eq + Hash> Lines<K> {
-    pub(super) fn of(at_once: usize) -> Self {
+impl<K: Eq + Hash> KeyedSemaphore<K> {
+    pub(super) fn new(permits: usize) -> Self {
         Self {
-            at_once,
-            lines: Mutex::default(),
+            permits,
+            semaphores: Mutex::default(),
         }
     }
 
-    pub(crate) async fn place(&self, key: K) -> Result<Permit, NoTurn> {
-        let line = self.line(key);
-        match tokio::time::timeout(TIMEOUT, line.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+    pub(crate) async fn acquire(&self, key: K) -> Result<Permit, NoTurn> {
+        let semaphore = self.semaphore(key);
+        match tokio::time::timeout(TIMEOUT, semaphore.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(NoTurn),
         }
     }
 
     /// The same for whoever does not wait.
-    pub(super) fn try_place(&self, key: K) -> Result<Permit, NoTurn> {
-        self.line(key).try_acquire_owned().map_err(|_| NoTurn)
+    pub(super) fn try_acquire(&self, key: K) -> Result<Permit, NoTurn> {
+        self.semaphore(key).try_acquire_owned().map_err(|_| NoTurn)
     }
 
-    /// The line of a key, which exists as long as anybody has a place in it or waits.
-    fn line(&self, key: K) -> Arc<Semaphore> {
-        let mut lines = self.lines.lock();
-        if let Some(line) = lines.get(&key).and_then(Weak::upgrade) {
-            return line;
+    /// The semaphore of a key, which exists as long as anybody holds a permit of it or waits.
+    fn semaphore(&self, key: K) -> Arc<Semaphore> {
+        let mut semaphores = self.semaphores.lock();
+        if let Some(semaphore) = semaphores.get(&key).and_then(Weak::upgrade) {
+            return semaphore;
         }
-        if lines.len() >= 1_024 {
-            lines.retain(|_, line| line.strong_count() > 0);
+        if semaphores.len() >= 1_024 {
+            semaphores.retain(|_, semaphore| semaphore.strong_count() > 0);
         }
-        let line = Arc::new(Semaphore::new(self.at_once));
-        lines.insert(key, Arc::downgrade(&line));
-        line
+        let semaphore = Arc::new(Semaphore::new(self.permits));
+        semaphores.insert(key, Arc::downgrade(&semaphore));
+        semaphore
     }
 }
 
@@ -155,16 +155,16 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_for_each_and_nobody_waits_for_another() {
         let turns = Turns::default();
-        let place = async |site| {
-            let place = turns.sites.place(SiteId(site));
-            tokio::time::timeout(Duration::ZERO, place).await.ok()?.ok()
+        let turn = async |site| {
+            let turn = turns.sites.acquire(SiteId(site));
+            tokio::time::timeout(Duration::ZERO, turn).await.ok()?.ok()
         };
-        let first = place(1).await;
+        let first = turn(1).await;
         assert!(first.is_some());
-        assert!(place(1).await.is_none(), "it is being used");
-        assert!(place(2).await.is_some());
+        assert!(turn(1).await.is_none(), "it is being used");
+        assert!(turn(2).await.is_some());
         drop(first);
-        assert!(place(1).await.is_some());
+        assert!(turn(1).await.is_some());
     }
 
     #[tokio::test]

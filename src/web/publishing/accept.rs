@@ -55,6 +55,6 @@ pub(crate) async fn accepted_before(
     let Some(key) = key else {
         return Ok(None);
     };
-    let _turn = state.turns.reads.place(site.id).await?;
+    let _turn = state.turns.reads.acquire(site.id).await?;
     Ok(state.store.first_publish(site.id, key).await?)
 }

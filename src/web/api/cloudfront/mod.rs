@@ -119,7 +119,7 @@ pub(crate) async fn show(
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };
-    let _turn = state.turns.reads.place(call.site.id).await?;
+    let _turn = state.turns.reads.acquire(call.site.id).await?;
     let publish = state
         .store
         .publish(call.site.id, id, Items::First, state.clock.now())
@@ -200,7 +200,7 @@ pub(crate) async fn list(
             Fault::invalid("Marker must be what an earlier answer gave as NextMarker")
         })?),
     };
-    let _turn = state.turns.reads.place(call.site.id).await?;
+    let _turn = state.turns.reads.acquire(call.site.id).await?;
     let page = state
         .store
         .publishes_before(call.site.id, before, limit)

@@ -86,7 +86,7 @@ struct Table {
 impl Table {
     /// The next rows, and whether there are more.
     async fn rows(&mut self) -> Result<(String, bool)> {
-        let _turn = self.state.turns.reads.place(self.site).await?;
+        let _turn = self.state.turns.reads.acquire(self.site).await?;
         let wanted = PublishFilter {
             before: self.next,
             ..self.filter.for_store()

@@ -133,7 +133,7 @@ async fn live_page(visit: &Visit, page: &str, now: OffsetDateTime) -> Result<Opt
         last: None,
         busy: false,
     };
-    match state.turns.reads.place(site).await {
+    match state.turns.reads.acquire(site).await {
         Ok(_turn) => live.last = state.store.last_publish_of(site, &items, now).await?,
         Err(NoTurn) => live.busy = true,
     }
