@@ -10,11 +10,11 @@
 //!    is cut.
 //!
 //! Beyond [`ServeOptions::connections`], a connection that waits for its client gives way to the
-//! next one (`seats`); where all are being answered, clients wait in the kernel's accept queue. A
-//! client that does not read its answer keeps its connection; a proxy in front has a time limit for
-//! that.
+//! next one (`connections`); where all are being answered, clients wait in the kernel's accept
+//! queue. A client that does not read its answer keeps its connection; a proxy in front has a time
+//! limit for that.
 
-mod seats;
+mod connections;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +38,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use self::seats::{Seat, Seats, Watched};
+use self::connections::{Connection, ConnectionTable, Watched};
 use crate::config::ServeOptions;
 
 /// Room for a request's head, and for what is read of a body at a time.
@@ -79,13 +79,13 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(options.connections));
-    let seats = Seats::default();
+    let table = ConnectionTable::default();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(options.head)
         .max_buf_size(BUFFER);
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let graced = async {
         stop.cancelled().await;
         tokio::time::sleep(options.grace).await;
@@ -95,28 +95,27 @@ pub(crate) async fn serve(
     loop {
         let slot = tokio::select! {
             () = &mut graced => break,
-            Some(_) = connections.join_next() => continue,
+            Some(_) = tasks.join_next() => continue,
             accepted = accept(&listener), if waiting.is_none() => {
                 waiting = Some(accepted);
                 continue;
             }
-            slot = room(&slots, &seats), if waiting.is_some() => slot,
+            slot = room(&slots, &table), if waiting.is_some() => slot,
         };
         let Some((stream, peer)) = waiting.take() else {
             continue;
         };
-        let seat = seats.take(peer.ip().to_canonical());
-        let service = answering(routes.clone(), peer, Arc::clone(&seat));
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let watched = graceful.watch(connection);
-        connections.spawn(async move {
+        let connection = table.add(peer.ip().to_canonical());
+        let service = answering(routes.clone(), peer, Arc::clone(&connection));
+        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tasks.spawn(async move {
             tokio::select! {
-                ended = watched => if let Err(error) = ended {
+                ended = served => if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "a connection ended");
                 },
-                () = seat.cut.cancelled() => tracing::debug!(%peer, "a connection gave way"),
+                () = connection.cut.cancelled() => tracing::debug!(%peer, "a connection gave way"),
             }
-            seat.leave();
+            connection.remove();
             drop(slot);
         });
     }
@@ -128,14 +127,14 @@ pub(crate) async fn serve(
     {
         tracing::warn!("answers that did not end in time are cut");
     }
-    connections.shutdown().await;
+    tasks.shutdown().await;
 }
 
 /// Answers requests, and keeps track of whose turn it is.
 fn answering(
     routes: impl Answering,
     peer: SocketAddr,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = Response<Watched<Body>>,
@@ -143,25 +142,25 @@ fn answering(
     Future: Send,
 > {
     service_fn(move |request: Request<Incoming>| {
-        let (mut routes, seat) = (routes.clone(), Arc::clone(&seat));
-        let mut request = request.map(|body| Body::new(seat.receiving(body)));
+        let (mut routes, connection) = (routes.clone(), Arc::clone(&connection));
+        let mut request = request.map(|body| Body::new(connection.receiving(body)));
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(peer));
-        extensions.insert(Cut(seat.cut.clone()));
+        extensions.insert(Cut(connection.cut.clone()));
         async move {
             let answer = routes.call(request).await?;
-            Ok(answer.map(|body| seat.sending(body)))
+            Ok(answer.map(|body| connection.sending(body)))
         }
     })
 }
 
 /// Waits for a free slot, for which another connection may have to give way.
-async fn room(slots: &Arc<Semaphore>, seats: &Seats) -> OwnedSemaphorePermit {
+async fn room(slots: &Arc<Semaphore>, table: &ConnectionTable) -> OwnedSemaphorePermit {
     loop {
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
             return slot;
         }
-        seats.make_room();
+        table.make_room();
         let free = Arc::clone(slots).acquire_owned();
         if let Ok(Ok(slot)) = tokio::time::timeout(CROWDED_PAUSE, free).await {
             return slot;

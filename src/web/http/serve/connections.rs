@@ -1,6 +1,6 @@
-//! Whose turn it is on each connection. When all are taken, one that waits for its client gives
-//! way: slow bodies and idle connections hold nobody up while there is no room. A proxy would see to
-//! that as well, but publishers on the same network need none to reach the service.
+//! The open connections, and whose turn it is on each. When there is no room for another, one that
+//! waits for its client gives way: slow bodies and idle connections hold nobody up. A proxy would
+//! see to that as well, but publishers on the same network need none to reach the service.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -21,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default)]
-pub(super) struct Seats(Arc<Shared>);
+pub(super) struct ConnectionTable(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    taken: Mutex<HashMap<u64, Arc<Seat>>>,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
 }
 
-pub(super) struct Seat {
-    seats: Seats,
+pub(super) struct Connection {
+    table: ConnectionTable,
     number: u64,
     address: IpAddr,
     /// When it began to wait for its client; `None` while it is being answered.
@@ -39,46 +39,46 @@ pub(super) struct Seat {
     pub(super) cut: CancellationToken,
 }
 
-impl Seats {
-    pub(super) fn take(&self, address: IpAddr) -> Arc<Seat> {
+impl ConnectionTable {
+    pub(super) fn add(&self, address: IpAddr) -> Arc<Connection> {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat {
-            seats: self.clone(),
+        let connection = Arc::new(Connection {
+            table: self.clone(),
             number,
             address,
             waits_since: Mutex::default(),
             cut: CancellationToken::new(),
         });
-        seat.wait_for_client();
-        let mut taken = self.0.taken.lock();
-        taken.insert(number, Arc::clone(&seat));
-        seat
+        connection.wait_for_client();
+        let mut open = self.0.open.lock();
+        open.insert(number, Arc::clone(&connection));
+        connection
     }
 
     /// Of the clients that have kept their connection waiting, the one with the most connections
     /// loses its slowest.
     pub(super) fn make_room(&self) {
-        let taken = self.0.taken.lock();
+        let open = self.0.open.lock();
         let mut of_address = HashMap::<IpAddr, usize>::new();
-        for seat in taken.values() {
-            *of_address.entry(seat.address).or_default() += 1;
+        for connection in open.values() {
+            *of_address.entry(connection.address).or_default() += 1;
         }
-        let slowest = taken
+        let slowest = open
             .values()
-            .filter(|seat| !seat.cut.is_cancelled())
-            .filter_map(|seat| Some((seat, (*seat.waits_since.lock())?)))
+            .filter(|connection| !connection.cut.is_cancelled())
+            .filter_map(|connection| Some((connection, (*connection.waits_since.lock())?)))
             .filter(|(_, since)| since.elapsed() >= CLIENT_TIMEOUT)
-            .max_by_key(|(seat, since)| {
-                let others = of_address.get(&seat.address).copied();
+            .max_by_key(|(connection, since)| {
+                let others = of_address.get(&connection.address).copied();
                 (others, Reverse(*since))
             });
-        if let Some((seat, _)) = slowest {
-            seat.cut.cancel();
+        if let Some((connection, _)) = slowest {
+            connection.cut.cancel();
         }
     }
 }
 
-impl Seat {
+impl Connection {
     /// It is the service's turn.
     fn wait_for_service(&self) {
         *self.waits_since.lock() = None;
@@ -93,8 +93,8 @@ impl Seat {
         *self.waits_since.lock() = Some(Instant::now());
     }
 
-    pub(super) fn leave(&self) {
-        self.seats.0.taken.lock().remove(&self.number);
+    pub(super) fn remove(&self) {
+        self.table.0.open.lock().remove(&self.number);
     }
 
     /// The request's body: when all of it has come, it is the service's turn. Until then it is the
@@ -107,7 +107,7 @@ impl Seat {
         }
         Watched {
             body,
-            seat: Arc::clone(self),
+            connection: Arc::clone(self),
             is_answer: false,
         }
     }
@@ -117,16 +117,16 @@ impl Seat {
         self.wait_for_service();
         Watched {
             body,
-            seat: self,
+            connection: self,
             is_answer: true,
         }
     }
 }
 
-/// A body, and what its end means for the seat.
+/// A body, and what its end means for its connection.
 pub(super) struct Watched<B> {
     body: B,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
     is_answer: bool,
 }
 
@@ -140,7 +140,7 @@ impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if !self.is_answer && (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream()) {
-            self.seat.wait_for_service();
+            self.connection.wait_for_service();
         }
         polled
     }
@@ -157,7 +157,7 @@ impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
 impl<B> Drop for Watched<B> {
     fn drop(&mut self) {
         if self.is_answer {
-            self.seat.wait_for_client();
+            self.connection.wait_for_client();
         }
     }
 }
