@@ -10,7 +10,7 @@ use crate::domain::{
     poll_interval,
 };
 use crate::metrics::Metrics;
-use crate::readers::{Outside, fetch_page};
+use crate::readers::{PublicClient, fetch_page};
 use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun, within};
 
 /// How long the database may take to save what came of a test.
@@ -28,7 +28,7 @@ const RECORD_PAUSES: [Duration; 4] = [
 pub(crate) struct Tester {
     pub(crate) store: Store,
     pub(crate) cloudfront: CloudFront,
-    pub(crate) outside: Outside,
+    pub(crate) public_client: PublicClient,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -99,7 +99,7 @@ impl Tester {
             && report.step(Step::Edge).outcome == StepOutcome::Waiting
         {
             progress(&report);
-            let answer = fetch_page(&self.outside, &address.url("/")).await;
+            let answer = fetch_page(&self.public_client, &address.url("/")).await;
             report.after_edge(address, answer.as_ref());
         }
         let now = self.clock.now();

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use crate::cloudfront;
 use crate::domain::FieldErrors;
-use crate::readers::NoOutside;
+use crate::readers::NoPublicClient;
 use crate::skycms::NoClient;
 use crate::store::{DatabaseProblem, SealError, StoreError};
 use crate::web::Busy;
@@ -40,7 +40,7 @@ pub enum AppError {
     #[error(transparent)]
     SkyCms(#[from] NoClient),
     #[error(transparent)]
-    Outside(#[from] NoOutside),
+    PublicClient(#[from] NoPublicClient),
     #[error("{variable}: cannot listen on {address}: {source}")]
     Listen {
         variable: &'static str,

@@ -15,7 +15,7 @@ use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::janitor;
 use crate::metrics::Metrics;
-use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
+use crate::readers::{EdgeChecker, Notifier, PublicClient, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
     Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls, Store,
@@ -40,7 +40,7 @@ pub(super) async fn wire(
 ) -> Result<(AppState, Background), AppError> {
     cloudfront::authorities_are_known()?;
     let cloudfront = CloudFront::at(config.cloudfront_endpoint.clone());
-    let outside = Outside::new(config.allow_private_targets)?;
+    let public_client = PublicClient::new(config.allow_private_targets)?;
     let (tasks, wake, metrics) = (TaskTracker::new(), Wake::default(), Metrics::default());
     let (stop, publish_notifier) = (CancellationToken::new(), PublishNotifier::default());
     let background = Background {
@@ -54,13 +54,13 @@ pub(super) async fn wire(
         ),
         edge: Rounds(EdgeChecker {
             store: store.clone(),
-            outside: outside.clone(),
+            public_client: public_client.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         }),
         notifier: Rounds(Notifier {
             store: store.clone(),
-            outside: outside.clone(),
+            public_client: public_client.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             base: public.to_string().into(),
@@ -78,7 +78,7 @@ pub(super) async fn wire(
     let tester = Tester {
         store: store.clone(),
         cloudfront,
-        outside,
+        public_client,
         clock: clock.clone(),
         limits: config.limits,
         metrics: metrics.clone(),

@@ -31,7 +31,7 @@ use crate::config::{Config, ConfigError};
 use crate::domain::AuditAction;
 use crate::logging::Output;
 use crate::metrics::Metrics;
-use crate::readers::Outside;
+use crate::readers::PublicClient;
 use crate::store::{SiteId, Store, StoreError};
 
 const SITE_HELP: &str = "The site";
@@ -154,7 +154,7 @@ fn tester(store: &Store, config: &Config, clock: &Clock) -> Result<Tester, AppEr
     Ok(Tester {
         store: store.clone(),
         cloudfront: CloudFront::at(config.cloudfront_endpoint.clone()),
-        outside: Outside::new(config.allow_private_targets)?,
+        public_client: PublicClient::new(config.allow_private_targets)?,
         clock: clock.clone(),
         limits: config.limits,
         metrics: Metrics::default(),

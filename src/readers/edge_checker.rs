@@ -6,7 +6,7 @@ use reqwest::header;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use super::outside::{Bounds, Outside};
+use super::public_client::{Bounds, PublicClient};
 use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
@@ -29,7 +29,7 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct EdgeChecker {
     pub store: Store,
-    pub outside: Outside,
+    pub public_client: PublicClient,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -77,10 +77,10 @@ impl EdgeChecker {
             if !tasks.is_empty() {
                 tokio::time::sleep(BETWEEN_REQUESTS).await;
             }
-            let (outside, clock) = (self.outside.clone(), self.clock.clone());
+            let (client, clock) = (self.public_client.clone(), self.clock.clone());
             let path = path.to_owned();
             tasks.spawn(async move {
-                let answer = fetch_page(&outside, &url).await;
+                let answer = fetch_page(&client, &url).await;
                 // How old it is, it says of now, and not of when the slowest page has come.
                 (index, path, answer, clock.now())
             });
@@ -113,14 +113,14 @@ impl EdgeChecker {
 
 /// Fetches one page as a reader would, and gives what the answer says about where it came from. The
 /// page is read, so that the copy at the edge is warm for the next reader.
-pub async fn fetch_page(outside: &Outside, url: &str) -> Result<EdgeAnswer, NoAnswer> {
-    let request = outside
+pub async fn fetch_page(client: &PublicClient, url: &str) -> Result<EdgeAnswer, NoAnswer> {
+    let request = client
         .get(url)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::ACCEPT, "text/html,*/*")
         // As browsers do, since CloudFront keeps a copy for each encoding.
         .header(header::ACCEPT_ENCODING, "gzip, br");
-    let answer = outside.call(request, BOUNDS).await?;
+    let answer = client.call(request, BOUNDS).await?;
     Ok(EdgeAnswer::read(answer.status, |name| {
         answer.headers.get(name)?.to_str().ok()
     }))

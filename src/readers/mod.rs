@@ -4,10 +4,10 @@
 
 mod edge_checker;
 mod notifier;
-mod outside;
+mod public_client;
 mod rounds;
 
 pub use self::edge_checker::{EdgeChecker, fetch_page};
 pub use self::notifier::Notifier;
-pub use self::outside::{NoOutside, Outside};
+pub use self::public_client::{NoPublicClient, PublicClient};
 pub use self::rounds::{Rounds, Worker};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap};
 
-use super::outside::{Bounds, Outside};
+use super::public_client::{Bounds, PublicClient};
 use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
@@ -29,7 +29,7 @@ const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (no
 #[derive(Clone)]
 pub struct Notifier {
     pub store: Store,
-    pub outside: Outside,
+    pub public_client: PublicClient,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Where links in messages lead.
@@ -87,7 +87,7 @@ impl Worker for Notifier {
 impl Notifier {
     async fn post(&self, claim: &DeliveryClaim) -> Result<Reply, NoAnswer> {
         let mut request = self
-            .outside
+            .public_client
             .post(claim.url.expose())
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONTENT_TYPE, "application/json");
@@ -98,7 +98,7 @@ impl Notifier {
             }
         }
         let request = request.body(claim.body.clone());
-        let answer = self.outside.call(request, BOUNDS).await?;
+        let answer = self.public_client.call(request, BOUNDS).await?;
         Ok(Reply {
             status: answer.status,
             retry_after: retry_after(&answer.headers),

@@ -9,7 +9,7 @@ use skycms_cdn::cloudfront::CloudFront;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings};
-use skycms_cdn::readers::{EdgeChecker, Notifier, Outside, Rounds};
+use skycms_cdn::readers::{EdgeChecker, Notifier, PublicClient, Rounds};
 use skycms_cdn::store::{Connection, PlanInputs, SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
@@ -89,16 +89,16 @@ impl Stepped {
             state.wake.clone(),
             state.metrics.clone(),
         );
-        let outside = Outside::new(config.allow_private_targets).unwrap();
+        let public_client = PublicClient::new(config.allow_private_targets).unwrap();
         let edge = EdgeChecker {
             store: state.store.clone(),
-            outside: outside.clone(),
+            public_client: public_client.clone(),
             clock: state.clock.clone(),
             metrics: state.metrics.clone(),
         };
         let notifier = Notifier {
             store: state.store.clone(),
-            outside,
+            public_client,
             clock: state.clock.clone(),
             metrics: state.metrics.clone(),
             base: base.as_str().into(),

@@ -15,16 +15,16 @@ use crate::domain::NoAnswer;
 /// How much of an error's words is told, in characters.
 const LONGEST_CAUSE: usize = 300;
 
-/// Calls addresses of the internet. Clones share the client.
+/// Calls public addresses only. Clones share the client.
 #[derive(Clone)]
-pub struct Outside {
+pub struct PublicClient {
     client: Client,
     allow_private: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("no client for edge checks and notifications: {0}")]
-pub struct NoOutside(#[from] reqwest::Error);
+pub struct NoPublicClient(#[from] reqwest::Error);
 
 /// How far a call may go.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +45,12 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-impl Outside {
+impl PublicClient {
     /// With `allow_private`, private addresses are called too, and plain http.
     ///
     /// # Errors
     /// If this machine's certificate authorities cannot be read.
-    pub fn new(allow_private: bool) -> Result<Self, NoOutside> {
+    pub fn new(allow_private: bool) -> Result<Self, NoPublicClient> {
         let client = Client::builder()
             .dns_resolver(Resolver { allow_private })
             .redirect(redirect::Policy::none())
@@ -263,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_address_is_called_that_is_private_or_in_the_clear() {
-        let outside = Outside::new(false).expect("certificates");
+        let client = PublicClient::new(false).expect("certificates");
         let bounds = Bounds {
             within: Duration::from_secs(5),
             read: 0,
@@ -277,7 +277,7 @@ mod tests {
             ("http://8.8.8.8:9", NoAnswer::NotHttps),
             ("http://www.example.com", NoAnswer::NotHttps),
         ] {
-            let answer = outside.call(outside.get(address), bounds).await;
+            let answer = client.call(client.get(address), bounds).await;
             assert_eq!(answer.err(), Some(why_not), "{address}");
         }
     }
