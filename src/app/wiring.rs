@@ -15,7 +15,7 @@ use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::janitor;
 use crate::metrics::Metrics;
-use crate::readers::{EdgeChecker, Notifier, PublicClient, Rounds};
+use crate::readers::{EdgeChecker, Notifier, PublicClient, Runner};
 use crate::skycms::SkyCms;
 use crate::store::{
     Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls, Store,
@@ -25,8 +25,8 @@ use crate::web::{AppState, Bodies, Hasher, OpenAnswers, Recent, Shared, Turns};
 /// What works beside the server until the service stops.
 pub(super) struct Background {
     dispatcher: Dispatcher,
-    edge: Rounds<EdgeChecker>,
-    notifier: Rounds<Notifier>,
+    edge: Runner<EdgeChecker>,
+    notifier: Runner<Notifier>,
     publish_notifier: PublishNotifier,
     history_days: u16,
 }
@@ -52,13 +52,13 @@ pub(super) async fn wire(
             wake.clone(),
             metrics.clone(),
         ),
-        edge: Rounds(EdgeChecker {
+        edge: Runner(EdgeChecker {
             store: store.clone(),
             public_client: public_client.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         }),
-        notifier: Rounds(Notifier {
+        notifier: Runner(Notifier {
             store: store.clone(),
             public_client: public_client.clone(),
             clock: clock.clone(),

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use super::public_client::{Bounds, PublicClient};
-use super::rounds::Worker;
+use super::runner::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
 use crate::domain::edge::{EdgeAnswer, EdgeCheck, EdgeState, look_again};

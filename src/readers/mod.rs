@@ -5,9 +5,9 @@
 mod edge_checker;
 mod notifier;
 mod public_client;
-mod rounds;
+mod runner;
 
 pub use self::edge_checker::{EdgeChecker, fetch_page};
 pub use self::notifier::Notifier;
 pub use self::public_client::{NoPublicClient, PublicClient};
-pub use self::rounds::{Rounds, Worker};
+pub use self::runner::{Runner, Worker};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{self, HeaderMap};
 
 use super::public_client::{Bounds, PublicClient};
-use super::rounds::Worker;
+use super::runner::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
 use crate::domain::notification::{

@@ -9,7 +9,7 @@ use skycms_cdn::cloudfront::CloudFront;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings};
-use skycms_cdn::readers::{EdgeChecker, Notifier, PublicClient, Rounds};
+use skycms_cdn::readers::{EdgeChecker, Notifier, PublicClient, Runner};
 use skycms_cdn::store::{Connection, PlanInputs, SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
@@ -28,8 +28,8 @@ pub(crate) struct Stepped {
     pub(crate) api: Api,
     pub(crate) state: AppState,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) edge: Rounds<EdgeChecker>,
-    pub(crate) notifier: Rounds<Notifier>,
+    pub(crate) edge: Runner<EdgeChecker>,
+    pub(crate) notifier: Runner<Notifier>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) database: Database,
     time: ManualClock,
@@ -107,8 +107,8 @@ impl Stepped {
             api: Api::new(base),
             state,
             dispatcher,
-            edge: Rounds(edge),
-            notifier: Rounds(notifier),
+            edge: Runner(edge),
+            notifier: Runner(notifier),
             sandbox,
             database,
             time,

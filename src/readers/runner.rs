@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// leave places to the rest.
 const AT_ONCE: usize = 128;
 /// How long claiming may take. A database host that vanishes does not end its connections, and must
-/// not end the rounds.
+/// not end the loop.
 const CLAIM_LIMIT: Duration = Duration::from_secs(20);
 /// How long work on a claim may take: its lease. After that it is anybody's.
 const WORK_LIMIT: Duration = Duration::from_secs(30);
@@ -35,9 +35,9 @@ pub trait Worker: Clone + Send + 'static {
 }
 
 #[derive(Clone)]
-pub struct Rounds<W>(pub W);
+pub struct Runner<W>(pub W);
 
-impl<W: Worker> Rounds<W> {
+impl<W: Worker> Runner<W> {
     /// Looks for what is due now and then, forever. What is under way when this is dropped is
     /// given up: its lease runs out, and whoever claims it next does it again.
     pub async fn run(self) {
