@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, PublicClient, Runner};
 use crate::skycms::SkyCms;
 use crate::store::{
-    Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls, Store,
+    Directory, Inbox, LastUsed, LiveChanges, PublishNotifier, PublishWaiters, RefusedCalls, Store,
 };
 use crate::web::{AppState, Bodies, Hasher, OpenAnswers, Recent, Shared, Turns};
 
@@ -102,7 +102,7 @@ pub(super) async fn wire(
         clock,
         limits: config.limits,
         changes: LiveChanges::default(),
-        ends: Ends::default(),
+        publish_waiters: PublishWaiters::default(),
         days: Recent::default(),
         endless: Recent::default(),
         wake,
@@ -129,7 +129,8 @@ impl Background {
         let telling = self.publish_notifier;
         until_stop(state, telling.run(store.clone(), replica, changes.clone()));
         let heard = changes.subscribe();
-        until_stop(state, state.ends.clone().follow(store.clone(), heard));
+        let waiters = state.publish_waiters.clone();
+        until_stop(state, waiters.follow(store.clone(), heard));
         until_stop(state, self.edge.run());
         until_stop(state, self.notifier.run());
         until_stop(state, janitor::run(store.clone(), clock.clone(), days));

@@ -28,7 +28,7 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::skycms::SkyCms;
 use crate::store::{
-    Day, Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, SiteId, Store,
+    Day, Directory, Inbox, LastUsed, LiveChanges, PublishWaiters, RefusedCalls, Site, SiteId, Store,
     TokenHash, Workload, hash,
 };
 
@@ -101,7 +101,7 @@ pub struct Shared {
     pub limits: Limits,
     /// What changed, here or on another replica.
     pub changes: LiveChanges,
-    pub ends: Ends,
+    pub publish_waiters: PublishWaiters,
     pub wake: Wake,
     /// The last day of each site, kept for a few seconds.
     pub days: Recent<Arc<Day>>,

@@ -358,7 +358,7 @@ async fn ended_or_waited(
         let has_ended = view.state.has_ended();
         return Ok((view, has_ended.then_some(wait)));
     };
-    let ended = state.ends.of(site.id, id);
+    let ended = state.publish_waiters.add(site.id, id);
     let view = look().await?;
     if view.state.has_ended() {
         return Ok((view, Some(wait)));

@@ -15,9 +15,9 @@ const PACE: Duration = Duration::from_millis(100);
 /// The longest: what a lost notification costs.
 const FALLBACK: Duration = Duration::from_secs(2);
 
-/// The ends of publishes that somebody waits for. Clones share them.
+/// Those who wait for the end of a publish. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Ends(Arc<Inner>);
+pub struct PublishWaiters(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -32,10 +32,10 @@ struct Waiter {
     ended: oneshot::Sender<()>,
 }
 
-impl Ends {
+impl PublishWaiters {
     /// Resolves when the publish has ended or is gone. The caller has to check, after this, whether
     /// it had ended before.
-    pub fn of(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
+    pub fn add(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
         let (sender, ended) = oneshot::channel();
         self.0.waiters.lock().push(Waiter {
             site,
