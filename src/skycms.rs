@@ -30,9 +30,9 @@ const AT_ONCE: usize = 8;
 /// For how long a user's session is still known as one, after its check no longer counts.
 const REMEMBERED: Duration = Duration::HOUR;
 /// How many sessions are remembered.
-const MOST: usize = 4_096;
+const MAX_SESSIONS: usize = 4_096;
 /// The longest cookies that are passed on, in bytes: as much as SkyCMS's own server takes.
-const LONGEST: usize = 32 << 10;
+const MAX_COOKIE_BYTES: usize = 32 << 10;
 
 /// For the log.
 const SEE: &str = "see SKYCMS_ADMIN_PAGE and SKYCMS_EDITOR_PAGE";
@@ -202,7 +202,7 @@ impl SkyCms {
             .map(|cookie| format!("{}={}", cookie.name(), cookie.value()))
             .collect();
         let mut cookies = cookies.join("; ");
-        if cookies.len() > LONGEST {
+        if cookies.len() > MAX_COOKIE_BYTES {
             cookies.clear();
         }
         cookies
@@ -210,7 +210,7 @@ impl SkyCms {
 
     fn known(&self, session: TokenHash) -> Known {
         let mut known = self.known.lock();
-        if known.len() >= MOST && !known.contains_key(&session) {
+        if known.len() >= MAX_SESSIONS && !known.contains_key(&session) {
             let now = self.clock.now();
             // One that is locked is being asked about.
             let mut keep = |is_kept: fn(&CachedCheck, OffsetDateTime) -> bool| {
@@ -219,7 +219,7 @@ impl SkyCms {
                         known.as_ref().is_some_and(|cached| is_kept(cached, now))
                     })
                 });
-                known.len() < MOST
+                known.len() < MAX_SESSIONS
             };
             // Nobody has so many users: somebody is making sessions up.
             if !keep(CachedCheck::is_remembered) && !keep(|cached, _| cached.was_valid) {
@@ -359,9 +359,9 @@ mod tests {
         let counted = || skycms.known.lock().len();
         let asked = skycms.known(hash("somebody"));
         let _asking = asked.lock().await;
-        for session in 0..MOST + 10 {
+        for session in 0..MAX_SESSIONS + 10 {
             skycms.known(hash(&session.to_string()));
-            assert!(counted() <= MOST);
+            assert!(counted() <= MAX_SESSIONS);
         }
         // Whoever is being asked about is not asked about twice.
         assert!(Arc::ptr_eq(&asked, &skycms.known(hash("somebody"))));
@@ -381,7 +381,7 @@ mod tests {
             known
         };
         let user = cache("a user", SessionCheck::Valid(Role::Editor)).await;
-        for session in 0..MOST + 10 {
+        for session in 0..MAX_SESSIONS + 10 {
             cache(&session.to_string(), SessionCheck::Refused).await;
         }
         assert!(Arc::ptr_eq(&user, &skycms.known(hash("a user"))));

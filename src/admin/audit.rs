@@ -6,7 +6,7 @@ use crate::domain::session::Source;
 use crate::store::{AuditRecord, SiteId, Store, StoreError};
 
 /// The longest name of a user that is kept.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_CHARACTERS: usize = 200;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Actor<'a> {
@@ -32,7 +32,7 @@ pub(crate) async fn record(
     let entry = AuditRecord {
         id: clock.id(),
         at: clock.now(),
-        who: name.chars().take(LONGEST_NAME).collect(),
+        who: name.chars().take(MAX_NAME_CHARACTERS).collect(),
         source,
         what: what.to_owned(),
         site: site.map(|site| site.0),

@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// From one try to the next, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Service {
     /// The address of the site's publishes.
@@ -199,9 +199,9 @@ pub(super) async fn retry(
         tokio::select! {
             biased;
             () = &mut end => return Err(Failure::Temporary { words, again_after }),
-            () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
+            () = tokio::time::sleep(again_after.unwrap_or(pause).min(MAX_PAUSE)) => {}
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

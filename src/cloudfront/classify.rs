@@ -224,18 +224,18 @@ fn full_message(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The longest text from outside that is kept, in bytes.
-const LONGEST_TEXT: usize = 1_024;
+const MAX_TEXT_BYTES: usize = 1_024;
 
-/// One line of at most [`LONGEST_TEXT`], fit for a page, a log and the database.
+/// One line of at most [`MAX_TEXT_BYTES`], fit for a page, a log and the database.
 fn clean(text: &str) -> String {
     let text = text
-        .get(..text.floor_char_boundary(4 * LONGEST_TEXT))
+        .get(..text.floor_char_boundary(4 * MAX_TEXT_BYTES))
         .unwrap_or_default();
     let mut line = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ");
-    line.truncate(line.floor_char_boundary(LONGEST_TEXT));
+    line.truncate(line.floor_char_boundary(MAX_TEXT_BYTES));
     line
 }

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 /// The most that is read of an answer, in bytes. CloudFront's repeats the items of the call, of
 /// which there may be 1 MiB, each between tags and with five bytes for each `&`.
-const LARGEST_ANSWER: usize = 8 << 20;
+const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 /// Like the SDK's own, except that answers are bounded. Clones share their connections.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ struct Bounded(Connector);
 impl HttpConnector for Bounded {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let answer = self.0.call(request);
-        let bounded = |body| SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
+        let bounded = |body| SdkBody::from_body_1_x(Limited::new(body, MAX_ANSWER_BYTES));
         HttpConnectorFuture::new(async move { Ok(answer.await?.map(bounded)) })
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::{DistributionId, SettingsForm, SiteName, trim_pasted};
 
 /// The lowest accepted rate per second: one call in three hours. With a lower one, the end of a
 /// wait would not fit into a date.
-const SLOWEST: f64 = 0.0001;
+const MIN_RATE: f64 = 0.0001;
 
 /// The variables of the process, or of a test.
 pub(super) struct Variables<'a> {
@@ -196,9 +196,9 @@ impl Variables<'_> {
 
     pub(super) fn rate(&self, name: &str) -> Result<Option<f64>, ConfigError> {
         match self.positive::<f64>(name)? {
-            Some(value) if !(SLOWEST..f64::INFINITY).contains(&value) => Err(error(
+            Some(value) if !(MIN_RATE..f64::INFINITY).contains(&value) => Err(error(
                 name,
-                format!("is not a finite number of at least {SLOWEST}"),
+                format!("is not a finite number of at least {MIN_RATE}"),
             )),
             value => Ok(value),
         }

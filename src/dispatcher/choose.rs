@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
-use super::look::{LONGEST_HOLD, Look, Next};
+use super::look::{Look, MAX_HOLD, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
-use crate::domain::plan::MOST_BYTES;
+use crate::domain::plan::MAX_BATCH_BYTES;
 use crate::domain::{KindCounts, Room, WaitReason};
 use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait};
 
@@ -251,7 +251,7 @@ impl Look<'_> {
                 .sum::<usize>();
             stored.may_join()
                 && alike(&stored.batch.items, &first.batch.items)
-                && bytes <= MOST_BYTES
+                && bytes <= MAX_BATCH_BYTES
         };
         let like_it: Vec<_> = due.iter().take_while(fits).collect();
         let sizes: Vec<_> = like_it.iter().map(|stored| stored.counts).collect();
@@ -284,7 +284,7 @@ impl Look<'_> {
         if self.inputs.paused_since.is_some() && self.inputs.stored > 0 {
             // What is stored is tried first, when it is due, and ends this wait if the settings
             // work.
-            let until = self.taking.now + LONGEST_HOLD;
+            let until = self.taking.now + MAX_HOLD;
             return self.note_wait(Wait::new(WaitReason::Retry, until)).await;
         }
         if let Some(until) = self.gathering_until() {

@@ -8,7 +8,7 @@ use crate::domain::limits::is_within;
 use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking, Wait};
 
 /// The longest that a site waits without another look: what it waits for may change unnoticed.
-pub(super) const LONGEST_HOLD: Duration = Duration::minutes(1);
+pub(super) const MAX_HOLD: Duration = Duration::minutes(1);
 /// While this many invalidations of a site wait for another try, and CloudFront has not answered
 /// since, new publishes gather: an outage must not turn each into a call of its own.
 const RETRYING: i64 = 2;
@@ -47,7 +47,7 @@ impl Look<'_> {
     pub(super) async fn note_wait(&mut self, wait: Wait) -> Result<Next, StoreError> {
         let now = self.taking.now;
         let wait = Wait {
-            until: wait.until.min(now + LONGEST_HOLD),
+            until: wait.until.min(now + MAX_HOLD),
             ..wait
         };
         let store = &self.dispatcher.store;

@@ -32,10 +32,10 @@ pub use self::wake::Wake;
 
 /// The longest the dispatcher goes without looking at everything: the most that a lost notification
 /// costs.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The shortest it sleeps after it found nothing, so that it does not spin on rows it may not touch
 /// yet.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+const MIN_SLEEP: Duration = Duration::from_millis(20);
 /// The pause after the database did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the database may take to answer before its connection is presumed dead: to look at all
@@ -135,7 +135,7 @@ impl Dispatcher {
                 } else if is_later {
                     let due = self.due().await?;
                     alarm.at_latest_in(match due.is_now() {
-                        true => SHORTEST_SLEEP,
+                        true => MIN_SLEEP,
                         false => self.until(due.next),
                     });
                 }
@@ -220,10 +220,10 @@ impl Dispatcher {
     }
 
     fn until(&self, next: Option<OffsetDateTime>) -> Duration {
-        next.map_or(LONGEST_SLEEP, |at| {
+        next.map_or(MAX_SLEEP, |at| {
             Duration::try_from(at - self.clock.now()).unwrap_or_default()
         })
-        .clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
+        .clamp(MIN_SLEEP, MAX_SLEEP)
     }
 
     /// Records an outcome, trying again while the database is away: it is all that is known of a
@@ -287,7 +287,7 @@ struct Alarm(Pin<Box<Sleep>>);
 
 impl Alarm {
     fn far() -> Self {
-        Self(Box::pin(tokio::time::sleep(LONGEST_SLEEP)))
+        Self(Box::pin(tokio::time::sleep(MAX_SLEEP)))
     }
 
     /// Makes it ring earlier, never later.

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::look::{LONGEST_HOLD, Look, Next};
+use super::look::{Look, MAX_HOLD, Next};
 use crate::domain::spending::next_month;
 use crate::domain::{
     Kind, KindCounts, KnownPaths, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
@@ -87,7 +87,7 @@ impl Look<'_> {
             if !plan.has_backlog {
                 return Ok(Planned::NoRoom(Wait {
                     limited_until,
-                    ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
+                    ..Wait::new(WaitReason::Quota, now + MAX_HOLD)
                 }));
             }
             let wait = self.no_room_for(plan.short, room, limited_until);

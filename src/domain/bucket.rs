@@ -8,14 +8,14 @@ use super::limits::SKEW;
 /// The slowest that throttling can make us, as a share of the configured rate. A refused call costs
 /// no money and little time, while a key that is slower than this makes its sites wait for each
 /// other long after the trouble has passed.
-const SLOWEST: f64 = 1.0 / 4.0;
+const MIN_RATE_SHARE: f64 = 1.0 / 4.0;
 /// By how much each accepted call raises a rate that throttling has lowered.
 const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may take to arrive than those after them, since
 /// they have to connect. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
 /// How long what was overdrawn counts: no belief holds for longer.
-pub(super) const LONGEST_DEBT: Duration = Duration::seconds(30);
+pub(super) const MAX_DEBT: Duration = Duration::seconds(30);
 
 /// Calls that may be made now, and how fast more are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,10 +40,10 @@ impl Bucket {
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let rate = self.rate.clamp(
-            limits.requests_per_second * SLOWEST,
+            limits.requests_per_second * MIN_RATE_SHARE,
             limits.requests_per_second,
         );
-        let tokens = self.tokens.max(-rate * LONGEST_DEBT.as_seconds_f64());
+        let tokens = self.tokens.max(-rate * MAX_DEBT.as_seconds_f64());
         Self {
             tokens: (tokens + seconds * rate).min(f64::from(limits.request_burst)),
             rate,
@@ -84,7 +84,7 @@ impl Bucket {
     pub fn throttled(self, limits: &Limits) -> Self {
         Self {
             tokens: self.tokens.min(0.0),
-            rate: (self.rate / 2.0).max(limits.requests_per_second * SLOWEST),
+            rate: (self.rate / 2.0).max(limits.requests_per_second * MIN_RATE_SHARE),
             ..self
         }
     }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::bucket::{LONGEST_DEBT, TRAVEL, elapsed};
+use super::bucket::{MAX_DEBT, TRAVEL, elapsed};
 use super::limits::whole;
 use super::{Kind, KindCounts, Limits, PerKind, Room};
 
@@ -37,7 +37,7 @@ impl Flow {
                 // A learned rate is only believed.
                 let least = match limits.known[kind] {
                     true => f64::NEG_INFINITY,
-                    false => -rate * LONGEST_DEBT.as_seconds_f64(),
+                    false => -rate * MAX_DEBT.as_seconds_f64(),
                 };
                 (self.tokens[kind].max(least) + seconds * rate).min(capacity(rate))
             };

@@ -34,10 +34,10 @@ pub const PLAIN_WEIGHT: u64 = 10;
 
 /// Weights beyond this fold everything anyway: no site has so many pages. It also keeps sums of
 /// costs within a `u64`.
-const MOST_WEIGHT: u64 = 1 << 32;
+const MAX_WEIGHT: u64 = 1 << 32;
 
 /// The most new wildcards of one fold: it bounds the work, and CloudFront's quota is 15.
-const MOST_WILDCARDS: usize = 16;
+const MAX_WILDCARDS: usize = 16;
 
 /// The paths known to have been published in the last 90 days, so probably cached.
 #[derive(Debug, Clone, Default)]
@@ -98,10 +98,10 @@ pub fn fold(items: &[&Item], known: &KnownPaths, goal: FoldGoal) -> Vec<Item> {
     // by purging ever more.
     let few_enough =
         |(_, remaining): &(_, usize)| tags >= goal.items || remaining + tags <= goal.items;
-    let mut weight = goal.weight.clamp(1, MOST_WEIGHT);
+    let mut weight = goal.weight.clamp(1, MAX_WEIGHT);
     let mut best = tree.best(weight);
     let mut too_light = weight;
-    while !few_enough(&best) && weight < MOST_WEIGHT {
+    while !few_enough(&best) && weight < MAX_WEIGHT {
         too_light = weight;
         weight *= 2;
         best = tree.best(weight);
@@ -168,7 +168,7 @@ impl<'a> Tree<'a> {
         }
         let mut tree = Self {
             inner: Vec::with_capacity(leaves.len() - 1),
-            wildcards: goal.wildcards.clamp(1, MOST_WILDCARDS),
+            wildcards: goal.wildcards.clamp(1, MAX_WILDCARDS),
             asked_wildcards_count: goal.asked_wildcards_count,
             leaves,
         };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::Refused;
 use super::text::text;
 
-const LONGEST: usize = 100;
+const MAX_CHARACTERS: usize = 100;
 
 /// A name by which somebody will know later what it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl FromStr for GivenName {
 
     fn from_str(text: &str) -> Result<Self, Refused> {
         let text = text.trim();
-        let is_name = (1..=LONGEST).contains(&text.chars().count());
+        let is_name = (1..=MAX_CHARACTERS).contains(&text.chars().count());
         if !is_name || text.contains(char::is_control) {
             return Err(Refused::new(
                 "must have 1 to 100 characters, none of them a control character",

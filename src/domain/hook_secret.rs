@@ -22,7 +22,7 @@ pub struct HookSecret {
 
 impl HookSecret {
     /// How many a site may have: a signature is checked with each of them.
-    pub const MOST: usize = 16;
+    pub const MAX_PER_SITE: usize = 16;
 
     pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, Refused> {
         let bytes = bytes(text)?;

@@ -10,7 +10,7 @@ use super::path::excerpt;
 use super::text::text;
 
 /// The longest host name, in bytes, as in DNS.
-const LONGEST: usize = 253;
+const MAX_BYTES: usize = 253;
 
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
@@ -45,7 +45,7 @@ impl FromStr for PublisherHost {
         url.as_ref()
             .and_then(Url::host_str)
             .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
-            .filter(|host| (1..=LONGEST).contains(&host.0.len()))
+            .filter(|host| (1..=MAX_BYTES).contains(&host.0.len()))
             .ok_or_else(|| {
                 let given = excerpt(given);
                 Refused::new(format!(
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_name_is_no_longer_than_in_dns() {
         let host = |length| "a.".repeat(length / 2) + &"a".repeat(length % 2);
-        assert!(host(LONGEST).parse::<PublisherHost>().is_ok());
-        assert!(host(LONGEST + 2).parse::<PublisherHost>().is_err());
+        assert!(host(MAX_BYTES).parse::<PublisherHost>().is_ok());
+        assert!(host(MAX_BYTES + 2).parse::<PublisherHost>().is_err());
     }
 }

@@ -11,15 +11,15 @@ pub struct Load {
 
 impl Load {
     /// The most in all: as many publishes as there may be connections.
-    pub const MOST: Self = Self {
+    pub const MAX: Self = Self {
         publishes: 2_048,
         bytes: 32 << 20,
     };
-    pub const MOST_OF_SITE: Self = Self {
+    pub const MAX_PER_SITE: Self = Self {
         publishes: 1_024,
         bytes: 4 << 20,
     };
-    pub const MOST_OF_PUBLISHER: Self = Self {
+    pub const MAX_PER_PUBLISHER: Self = Self {
         publishes: 768,
         bytes: 3 << 20,
     };

@@ -63,7 +63,7 @@ pub mod trace;
 
 pub use advice::Advice;
 pub use audit_action::AuditAction;
-pub use belief::{Beliefs, LONGEST_BELIEF, Refusal, RefusedFor, Shortage};
+pub use belief::{Beliefs, MAX_BELIEF_AGE, Refusal, RefusedFor, Shortage};
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;

@@ -6,7 +6,7 @@ use super::Refused;
 use super::text::text;
 
 /// CloudFront's own limit.
-const LONGEST: usize = 255;
+const MAX_BYTES: usize = 255;
 
 /// Empty, or like `/live`: a slash first, none at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl FromStr for OriginPath {
             return Ok(Self::default());
         }
         let is_stray = |c: char| !c.is_ascii_graphic() || matches!(c, '*' | '?' | '#' | '\\');
-        if folder.contains(is_stray) || folder.contains("//") || folder.len() >= LONGEST {
+        if folder.contains(is_stray) || folder.contains("//") || folder.len() >= MAX_BYTES {
             return Err(Refused::new(
                 "Enter the folder as CloudFront has it under “Origin path”, such as /live.",
             ));

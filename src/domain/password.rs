@@ -6,8 +6,8 @@ use zxcvbn::{Score, zxcvbn};
 
 use super::Refused;
 
-const SHORTEST: usize = 12;
-pub const LONGEST: usize = 256;
+const MIN_PASSWORD_LENGTH: usize = 12;
+pub const MAX_PASSWORD_LENGTH: usize = 256;
 /// What anyone would try at this service first.
 const OURS: [&str; 6] = [
     "skycms",
@@ -26,11 +26,11 @@ impl NewPassword {
     pub fn parse(text: &SecretString) -> Result<Self, Refused> {
         let password = text.expose_secret();
         match password.chars().count() {
-            ..SHORTEST => Err(Refused::new("must have 12 characters or more")),
-            SHORTEST..=LONGEST if is_common(password) => Err(Refused::new(
+            ..MIN_PASSWORD_LENGTH => Err(Refused::new("must have 12 characters or more")),
+            MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH if is_common(password) => Err(Refused::new(
                 "is too easy to guess; a few words that belong together only for you are good",
             )),
-            SHORTEST..=LONGEST => Ok(Self(text.clone())),
+            MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH => Ok(Self(text.clone())),
             _ => Err(Refused::new("must have 256 characters or fewer")),
         }
     }

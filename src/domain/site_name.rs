@@ -11,7 +11,7 @@ use super::text::text;
 pub const DEFAULT_SITE: &str = "default";
 
 /// As long as a label of a host name.
-const LONGEST: usize = 63;
+const MAX_LENGTH: usize = 63;
 
 /// Where a site's pages are, below `PUBLIC_URL`. Those of `default` are at the root, where they
 /// were while it was the only site.
@@ -53,7 +53,7 @@ impl FromStr for SiteName {
         if text.starts_with(is_plain)
             && text.ends_with(is_plain)
             && text.chars().all(|c| is_plain(c) || c == '-')
-            && text.len() <= LONGEST
+            && text.len() <= MAX_LENGTH
         {
             Ok(Self(text.to_owned()))
         } else {

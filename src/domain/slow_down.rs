@@ -22,7 +22,7 @@ use super::limits::SKEW;
 /// How often a client may fail without having to wait.
 const FREE: u32 = 4;
 /// The longest wait of a client.
-const LONGEST: Duration = Duration::minutes(5);
+const MAX_WAIT: Duration = Duration::minutes(5);
 /// A client without a failure for so long is new again. Nothing is remembered for longer.
 pub const CLIENT_MEMORY: Duration = Duration::hours(24);
 /// Failures of all strangers at an account before they wait together.
@@ -63,7 +63,7 @@ pub fn client_wait(client: Attempts, now: OffsetDateTime) -> Duration {
     let Some(doublings) = failures.checked_sub(FREE + 1) else {
         return Duration::ZERO;
     };
-    let pause = Duration::seconds(1 << doublings.min(16)).min(LONGEST);
+    let pause = Duration::seconds(1 << doublings.min(16)).min(MAX_WAIT);
     left(client.last, pause, now)
 }
 
@@ -104,8 +104,8 @@ mod tests {
         let waits: Vec<_> = (0..=9).map(|n| client_wait(after(n), NOW)).collect();
         let seconds = [0, 0, 0, 0, 0, 1, 2, 4, 8, 16].map(Duration::seconds);
         assert_eq!(waits, seconds);
-        assert_eq!(client_wait(after(u32::MAX), NOW), LONGEST);
-        assert_eq!(client_wait(after(u32::MAX), NOW + LONGEST), Duration::ZERO);
+        assert_eq!(client_wait(after(u32::MAX), NOW), MAX_WAIT);
+        assert_eq!(client_wait(after(u32::MAX), NOW + MAX_WAIT), Duration::ZERO);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use url::Host;
 use crate::domain::NoAnswer;
 
 /// How much of an error's words is told, in characters.
-const LONGEST_CAUSE: usize = 300;
+const MAX_CAUSE_CHARACTERS: usize = 300;
 
 /// Calls public addresses only. Clones share the client.
 #[derive(Clone)]
@@ -143,7 +143,7 @@ fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error
 /// there may be thousands.
 fn in_brief(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
-    if let Some((end, _)) = words.char_indices().nth(LONGEST_CAUSE) {
+    if let Some((end, _)) = words.char_indices().nth(MAX_CAUSE_CHARACTERS) {
         words.truncate(end);
         words.push('…');
     }

@@ -13,7 +13,7 @@ use crate::domain::PublishState;
 /// How far apart two publishes of a burst may be.
 const APART: Duration = Duration::seconds(5);
 /// The smallest burst; fewer publishes are listed one by one.
-const FEWEST: u16 = 6;
+const MIN_BURST: u16 = 6;
 /// How many publishes are looked at for a page, so that it costs no more however long a burst is.
 const LOOKED_AT: usize = 5_000;
 
@@ -44,7 +44,7 @@ impl Store {
         }
         let connection = &mut *self.pool.acquire().await?;
         // The last publishes looked at may be the start of a burst, too few yet to make one row.
-        let enough = usize::from(limit + FEWEST);
+        let enough = usize::from(limit + MIN_BURST);
         let mut found: Vec<ListedPublish> = Vec::new();
         let mut next = filter;
         let (mut rows, is_all) = loop {
@@ -109,7 +109,7 @@ fn grouped(publishes: &[ListedPublish]) -> Vec<Row> {
     let mut rows = Vec::new();
     for together in bursts {
         match together {
-            [newest, .., oldest] if together.len() >= FEWEST.into() => rows.push(Row {
+            [newest, .., oldest] if together.len() >= MIN_BURST.into() => rows.push(Row {
                 newest: newest.id,
                 burst: Some(Burst {
                     publishes: together.len() as u64,

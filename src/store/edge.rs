@@ -15,7 +15,7 @@ use crate::domain::notification::Event;
 const LEASE: Duration = Duration::seconds(30);
 
 /// The longest wait for another check.
-const LONGEST_PAUSE: Duration = Duration::MINUTE;
+const MAX_PAUSE: Duration = Duration::MINUTE;
 
 /// The right to check one publish's pages and to note what was found.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ pub(super) async fn heal(
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE edge_check SET next_at = $2 WHERE next_at > $1",
-        skewed + LONGEST_PAUSE,
+        skewed + MAX_PAUSE,
         now,
     )
     .execute(connection)

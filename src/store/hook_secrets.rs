@@ -75,7 +75,7 @@ impl Store {
             sealed,
             shown.is_revealed(),
             now,
-            i64::try_from(HookSecret::MOST).unwrap_or(i64::MAX),
+            i64::try_from(HookSecret::MAX_PER_SITE).unwrap_or(i64::MAX),
         )
         .execute(connection)
         .await?;

@@ -12,19 +12,19 @@ use crate::domain::{Item, KnownPaths, Plan, Waiting};
 const REMEMBERED: Duration = Duration::days(90);
 /// How many paths folding looks at, the latest first: a few megabytes, read in about ten
 /// milliseconds.
-const MOST: i64 = 50_000;
+const MAX_PATHS: i64 = 50_000;
 /// How many old paths one plan deletes, so that none takes long.
 const FORGOTTEN_AT_ONCE: i64 = 500;
 /// Longer paths, in bytes, are not remembered: the index takes 2,700 at most, and pages are
 /// shorter.
-const LONGEST: usize = 1_000;
+const MAX_PATH_BYTES: usize = 1_000;
 
 impl Store {
     pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths> {
         let paths = sqlx::query_scalar!(
             "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
             site.0,
-            MOST,
+            MAX_PATHS,
         )
         .fetch_all(&self.pool)
         .await?;
@@ -62,7 +62,7 @@ pub(super) async fn remember(
         .flat_map(|publish| &publish.items)
         .filter(|item| matches!(item, Item::Path(_)) && !item.is_wildcard())
         .map(Item::as_str)
-        .filter(|path| path.len() <= LONGEST)
+        .filter(|path| path.len() <= MAX_PATH_BYTES)
         .collect();
     // In one order everywhere, so that two transactions never wait for each other.
     paths.sort_unstable();

@@ -9,7 +9,7 @@ use super::spending::{month_usage, stored_spending};
 use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW, is_within};
 use crate::domain::{
-    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KindCounts, LONGEST_BELIEF, Limits,
+    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KindCounts, Limits, MAX_BELIEF_AGE,
     MonthUsage, PastLimit, PerKind, Policy, Region, Room, Settings, Shortage, Spending,
 };
 
@@ -242,7 +242,7 @@ async fn shortage(
         began_at,
         ..Shortage::default()
     };
-    if began_at.is_some_and(|at| !is_within(LONGEST_BELIEF, at, now)) {
+    if began_at.is_some_and(|at| !is_within(MAX_BELIEF_AGE, at, now)) {
         let row = sqlx::query!(
             "SELECT max(created_at) FILTER (WHERE files > 0) AS files_at,
                     max(created_at) FILTER (WHERE wildcards > 0) AS wildcards_at

@@ -12,7 +12,7 @@ use super::{MIGRATIONS, Store};
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// PostgreSQL 14, as the server counts.
-const OLDEST: i32 = 140_000;
+const MIN_VERSION: i32 = 140_000;
 
 const TLS_FIX: &str = "Check sslmode and sslrootcert in DATABASE_URL against the server's certificate: besides the \
                        authorities in the file that sslrootcert names, only public ones are known.";
@@ -271,7 +271,7 @@ impl Server {
     }
 
     fn schema(self, applied: &BTreeSet<i64>) -> Result<Schema, DatabaseProblem> {
-        if self.number < OLDEST {
+        if self.number < MIN_VERSION {
             return Err(DatabaseProblem::TooOld(self.version));
         }
         if self.is_standby {

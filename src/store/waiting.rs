@@ -19,7 +19,7 @@ const PLAN_ITEMS: usize = 30_000;
 const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
 const FIRST_PAGE: usize = 32;
-const LARGEST_PAGE: usize = 500;
+const MAX_PAGE: usize = 500;
 /// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: a
 /// page of publishes of ten thousand paths would be too much to read for a site without room.
 const PAGE_BYTES: i64 = 128 << 10;
@@ -72,7 +72,7 @@ impl Read {
         }
         let by_items = (PLAN_ITEMS - self.items) * self.publishes / self.items.max(1);
         let by_bytes = (PLAN_BYTES - self.bytes) * self.publishes / self.bytes.max(1);
-        by_items.min(by_bytes).clamp(1, LARGEST_PAGE)
+        by_items.min(by_bytes).clamp(1, MAX_PAGE)
     }
 }
 

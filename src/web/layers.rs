@@ -24,7 +24,7 @@ use crate::web::http::serve::{Answering, Cut};
 use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
-const LARGEST_BODY: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The routes, within what each request passes: one function, since most steps need what another
 /// has found out, and their order shows.
@@ -66,7 +66,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    if body.size_hint().lower() > LARGEST_BODY as u64 {
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Error::TooLarge.into_response();
     }
     let cut = parts.extensions.get::<Cut>().cloned();
@@ -80,7 +80,7 @@ async fn answer(
         // For a handler that lets go of the body long before it answers.
         parts.extensions.insert(Arc::clone(memory));
     }
-    let body = Limited::new(body, LARGEST_BODY);
+    let body = Limited::new(body, MAX_BODY_BYTES);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
     let answered = routes.call(Request::from_parts(parts, body));
     let response = tokio::time::timeout(state.serve.answer, answered).await;

@@ -22,7 +22,7 @@ use crate::web::http::description::Description;
 use crate::web::http::error::Error;
 use crate::web::http::framing::never_framed;
 use crate::web::http::serve::Answering;
-use crate::web::pages::auth::kept::LARGEST_AROUND;
+use crate::web::pages::auth::kept::MAX_SEALED_BYTES;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{
     connection, hook, keys, notifications, publishing, refused, spending, tokens,
@@ -33,9 +33,9 @@ use crate::web::pages::{activity, assets, audit, docs, events, help, layout, pur
 use crate::web::state::AppState;
 
 /// The largest form of a page, in bytes.
-const LARGEST_FORM: usize = 16 << 10;
+const MAX_FORM_BYTES: usize = 16 << 10;
 /// The largest form that may have thousands of paths, in bytes.
-const LARGEST_FORM_OF_PATHS: usize = 256 << 10;
+const MAX_PATHS_FORM_BYTES: usize = 256 << 10;
 
 /// Who is answered by a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Route {
     /// Below the prefix of `PUBLIC_URL`.
     pub path: String,
     pub access: Access,
-    largest_form: usize,
+    max_form_bytes: usize,
     is_unframed: bool,
     handler: MethodRouter<AppState>,
     /// Its description, if it is for programs.
@@ -208,7 +208,7 @@ impl Route {
             method,
             path: path.to_owned(),
             access,
-            largest_form: LARGEST_FORM,
+            max_form_bytes: MAX_FORM_BYTES,
             is_unframed: false,
             handler,
             operation: None,
@@ -217,13 +217,13 @@ impl Route {
 
     /// Its form may have many paths.
     fn with_paths(mut self) -> Self {
-        self.largest_form = LARGEST_FORM_OF_PATHS;
+        self.max_form_bytes = MAX_PATHS_FORM_BYTES;
         self
     }
 
     /// Its form may bring another one along.
     fn with_a_kept_form(mut self) -> Self {
-        self.largest_form = LARGEST_AROUND;
+        self.max_form_bytes = MAX_SEALED_BYTES;
         self
     }
 
@@ -243,10 +243,10 @@ impl Route {
     /// The handler behind its rule.
     fn guarded(self, state: &AppState, description: &Arc<Description>) -> MethodRouter<AppState> {
         // A later layer wraps the earlier ones.
-        let largest_form = DefaultBodyLimit::max(self.largest_form);
+        let form_limit = DefaultBodyLimit::max(self.max_form_bytes);
         let page = |handler: MethodRouter<AppState>| {
             handler
-                .route_layer(largest_form)
+                .route_layer(form_limit)
                 .route_layer(same_origin(state))
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);

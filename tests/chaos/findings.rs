@@ -28,7 +28,7 @@ const ATTEMPT: Duration = Duration::seconds(10);
 /// A replica that was told to end gives up its calls after this.
 const PARTING: Duration = Duration::seconds(6);
 /// While everything works, nothing waits longer.
-const LONGEST_WAIT: Duration = Duration::seconds(60);
+const MAX_WAIT: Duration = Duration::seconds(60);
 /// CloudFront's documented quotas.
 const FILES_IN_PROGRESS: f64 = 3_000.0;
 const WILDCARDS_IN_PROGRESS: f64 = 15.0;
@@ -467,7 +467,7 @@ impl Evidence {
             let Stretch { from, to } = calm.stretch;
             for row in &self.stored {
                 let (_, received) = truly(&clocks, row.received_at);
-                let until = received.max(from) + LONGEST_WAIT;
+                let until = received.max(from) + MAX_WAIT;
                 let left = row.left_at.map(|at| truly(&clocks, at).0);
                 // Whose key is off waits for it, and nobody else.
                 let waits_for_key = calm.except == Some(Mishap::KeyOff) && row.site == FRAGILE;
@@ -477,11 +477,11 @@ impl Evidence {
                     && !self.waits_for_room(row, calm, until)
                 {
                     breaches.push(format!(
-                        "publish {} of {} waited longer than {LONGEST_WAIT} while everything worked, \
+                        "publish {} of {} waited longer than {MAX_WAIT} while everything worked, \
                          from {:.0} s on\n{}",
                         row.id,
                         row.site,
-                        self.seconds(until - LONGEST_WAIT),
+                        self.seconds(until - MAX_WAIT),
                         self.timeline(&row.key)
                     ));
                 }
@@ -504,8 +504,8 @@ impl Evidence {
         };
         let kills = self.journal.kills();
         let last_kill = kills.into_iter().filter(|at| *at < calm.stretch.from).max();
-        let since = last_kill.map_or(until - LONGEST_WAIT, |at| {
-            (at + LEASE).max(until - LONGEST_WAIT)
+        let since = last_kill.map_or(until - MAX_WAIT, |at| {
+            (at + LEASE).max(until - MAX_WAIT)
         });
         let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
         kinds.iter().any(|(wildcards, quota)| {

@@ -109,7 +109,7 @@ impl Message<'_> {
 }
 
 /// So many publishes of a site wait to be looked at, less some whose look was just being recorded.
-const MOST_WAITING: usize = 90;
+const MAX_WAITING: usize = 90;
 
 impl Evidence {
     /// Each once, in the order in which they came first.
@@ -266,7 +266,7 @@ impl Evidence {
                 .max();
             other.site == row.site && other.ended_at <= row.ended_at && last >= row.ended_at
         });
-        others.count() >= MOST_WAITING
+        others.count() >= MAX_WAITING
     }
 
     /// Ages are compared with times that a replica wrote down.

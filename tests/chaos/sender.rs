@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::support::{Api, try_send};
 
 /// The longest pause before a publish is sent again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Where a site is published to: the same site on each replica.
 #[derive(Clone)]
@@ -239,7 +239,7 @@ async fn send(
         }
         if publish.receipt().is_none() {
             tokio::time::sleep(pause.mul_f64(0.5 + rng.f64())).await;
-            pause = (pause * 2).min(LONGEST_BACKOFF);
+            pause = (pause * 2).min(MAX_BACKOFF);
         }
     }
     if publish.receipt().is_some() && rng.u32(0..100) < 5 {

@@ -17,9 +17,9 @@ use crate::{Failure, cpu};
 
 const DATABASE: &str = "queue";
 /// Most that may be resident, in MiB.
-const MOST_RESIDENT: f64 = 256.0;
+const MAX_RESIDENT_MIB: f64 = 256.0;
 /// Longest that `/health/live` may take, in milliseconds.
-const LONGEST_HEALTH: f64 = 100.0;
+const MAX_HEALTH_MS: f64 = 100.0;
 /// How long after the key works the first call may be accepted.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -100,15 +100,15 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let rows = [
         vec![
             "most resident".to_owned(),
-            format!("≤ {MOST_RESIDENT} MiB"),
+            format!("≤ {MAX_RESIDENT_MIB} MiB"),
             format!("{resident:.1} MiB"),
-            verdict(resident <= MOST_RESIDENT).to_owned(),
+            verdict(resident <= MAX_RESIDENT_MIB).to_owned(),
         ],
         vec![
             "/health/live, longest".to_owned(),
-            format!("≤ {LONGEST_HEALTH} ms"),
+            format!("≤ {MAX_HEALTH_MS} ms"),
             format!("{health:.1} ms"),
-            verdict(health <= LONGEST_HEALTH).to_owned(),
+            verdict(health <= MAX_HEALTH_MS).to_owned(),
         ],
     ];
     table::print("Goals", &["figure", "goal", "is", ""], &rows);

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// How long processes of a dead or stopping server may take to end.
 const LINGER: Duration = Duration::from_secs(10);
 /// A log of more bytes than this is begun again.
-const LONGEST_LOG: u64 = 16 << 20;
+const MAX_LOG_BYTES: u64 = 16 << 20;
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -59,7 +59,7 @@ impl Cluster {
 
     /// Does the same within a run whose log has grown long.
     pub(super) fn shorten_log(&self) {
-        let is_long = fs::symlink_metadata(self.log()).is_ok_and(|log| log.len() > LONGEST_LOG);
+        let is_long = fs::symlink_metadata(self.log()).is_ok_and(|log| log.len() > MAX_LOG_BYTES);
         if is_long && let Err(error) = self.empty_log() {
             warn!(%error, "the log of the embedded PostgreSQL grows on");
         }

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::Error;
 use super::data_dir::read_theirs;
 
-const OLDEST_MAJOR: u32 = 14;
+const MIN_MAJOR: u32 = 14;
 
 /// Where distributions keep the binaries: a directory, the start of the names in it that end in a
 /// version, and the directory of the binaries below that.
@@ -57,7 +57,7 @@ impl Installation {
             .and_then(|version| version.trim().parse().ok());
         let chosen = match cluster {
             Some(cluster) => installed().find(|found| found.major == cluster),
-            None => installed().find(|found| found.major >= OLDEST_MAJOR),
+            None => installed().find(|found| found.major >= MIN_MAJOR),
         };
         chosen.ok_or_else(|| {
             let mut found: Vec<u32> = installed().map(|found| found.major).collect();

@@ -15,7 +15,7 @@ use super::error::DataDirContext;
 /// Part of the socket's name; nothing listens on TCP.
 pub(super) const PORT: u16 = 5432;
 /// The longest path of a Unix socket that every system takes, in bytes (macOS 103, Linux 107).
-const LONGEST: usize = 103;
+const MAX_PATH_BYTES: usize = 103;
 
 /// In the cluster, or in `/tmp` if that path is too long for a socket.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl SocketDir {
     pub(super) fn new(data_dir: &DataDir, name: &str) -> Result<Self, Error> {
         let cluster = data_dir.postgres();
         let socket = cluster.join(format!(".s.PGSQL.{PORT}"));
-        if socket.as_os_str().len() <= LONGEST {
+        if socket.as_os_str().len() <= MAX_PATH_BYTES {
             return Ok(Self::Cluster(cluster));
         }
         let dir = tempfile::Builder::new()

@@ -19,7 +19,7 @@ use crate::domain::{AuditAction, DEFAULT_SITE, Settings, SiteName, StepOutcome, 
 use crate::store::{SiteId, Slot, Store};
 
 /// More than any table of settings has, in bytes.
-const LONGEST_TABLE: u64 = 16 << 20;
+const MAX_TABLE_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +59,7 @@ pub struct ImportSkycms {
 
 fn read(file: &Path) -> Result<String, CliError> {
     let mut text = String::new();
-    let most = LONGEST_TABLE + 1;
+    let most = MAX_TABLE_BYTES + 1;
     let read = if file.as_os_str() == "-" {
         std::io::stdin().take(most).read_to_string(&mut text)
     } else {
@@ -68,7 +68,7 @@ fn read(file: &Path) -> Result<String, CliError> {
     read.map_err(|error| {
         CliError::WrongUse(format!("{} cannot be read: {error}", file.display()))
     })?;
-    if text.len() as u64 > LONGEST_TABLE {
+    if text.len() as u64 > MAX_TABLE_BYTES {
         let why = "the input is longer than 16 MiB: give it the rows of SkyCMS's settings alone";
         return Err(CliError::WrongUse(why.into()));
     }

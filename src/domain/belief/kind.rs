@@ -5,14 +5,14 @@ use strum::IntoStaticStr;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::LONGEST_BELIEF;
+use super::MAX_BELIEF_AGE;
 use crate::domain::bucket::TRAVEL;
 use crate::domain::limits::is_within;
 
 /// How long a refused size is not tried again: at first, since it may have been chance, and after
 /// it has been refused again and again.
 const REFUSED_FOR: Duration = Duration::seconds(30);
-const LONGEST_REFUSED: Duration = Duration::minutes(10);
+const MAX_REFUSED_FOR: Duration = Duration::minutes(10);
 /// Refusals that are farther apart have nothing to do with each other.
 const LATELY: Duration = Duration::HOUR;
 
@@ -97,7 +97,7 @@ impl Belief {
             false => self.counts_since(),
         };
         match counts_since {
-            Some(at) if is_within(LONGEST_BELIEF, at, now) => Opinion::Count,
+            Some(at) if is_within(MAX_BELIEF_AGE, at, now) => Opinion::Count,
             _ => Opinion::Ask,
         }
     }
@@ -163,7 +163,7 @@ impl Belief {
             return;
         };
         let again = i32::from(self.refusals.clamp(1, 8) - 1);
-        let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
+        let refused_for = MAX_REFUSED_FOR.min(REFUSED_FOR * (1 << again));
         let is_recent = is_within(refused_for, learned_at, now);
         let next = match self.refused {
             // It was chance: CloudFront accepts more.

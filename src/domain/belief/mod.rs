@@ -18,7 +18,7 @@ use super::{Flow, Kind, KindCounts, Limits, PerKind, Room};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
 /// last asked against it.
-pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
+pub const MAX_BELIEF_AGE: Duration = Duration::seconds(30);
 
 /// Refusals that are closer together than this count as one.
 const THROTTLED_APART: Duration = Duration::seconds(2);
@@ -123,13 +123,13 @@ impl Beliefs {
                 .map(|at| at.max(belief.asked_at.unwrap_or(at)));
             let counts = belief.counts_since();
             let since = starves.into_iter().chain(counts).min();
-            full.or(since.map(|at| at + LONGEST_BELIEF))
+            full.or(since.map(|at| at + MAX_BELIEF_AGE))
         };
         let times = || wanted.kinds().filter_map(ask);
         let next = times().filter(|at| *at > now).min();
         let at = next.or_else(|| times().max());
-        let at = at.unwrap_or(now + LONGEST_BELIEF);
-        at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
+        let at = at.unwrap_or(now + MAX_BELIEF_AGE);
+        at.clamp(now + Duration::SECOND, now + MAX_BELIEF_AGE)
     }
 
     /// A call with these is about to be made, besides what is `used`. If it goes beyond what is
@@ -253,7 +253,7 @@ impl Shortage {
     /// After a clock was set back, nobody knows how long the wait has been: long enough, then.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
-            .is_some_and(|since| !is_within(LONGEST_BELIEF, since, now))
+            .is_some_and(|since| !is_within(MAX_BELIEF_AGE, since, now))
     }
 
     fn since(&self, kind: Kind) -> Option<OffsetDateTime> {

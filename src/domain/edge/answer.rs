@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc2822;
 use time::{OffsetDateTime, UtcOffset};
 
 /// How much of a header is told.
-const LONGEST: usize = 200;
+const MAX_CHARACTERS: usize = 200;
 
 /// The parts of an answer that show where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl EdgeAnswer {
 
 /// As much of a header as is told.
 pub(super) fn in_brief(value: &str) -> String {
-    value.chars().take(LONGEST).collect()
+    value.chars().take(MAX_CHARACTERS).collect()
 }
 
 /// A date in UTC. One in the year 9999, with which origins mean “never”, counts as none: nothing

@@ -19,7 +19,7 @@ use super::{Item, NoAnswer};
 pub const MAX_PAGES: usize = 20;
 
 /// Ten years, in seconds: anything older counts as this old.
-const OLDEST: u64 = 315_360_000;
+const MAX_AGE_SECONDS: u64 = 315_360_000;
 
 /// What readers get.
 #[derive(
@@ -136,7 +136,7 @@ impl CheckedPublish {
             return (EdgeState::NotCloudfront, Some(advice.in_one()));
         }
         let fetched_at = match answer.age {
-            Some(age) => now - Duration::seconds(age.min(OLDEST).cast_signed()),
+            Some(age) => now - Duration::seconds(age.min(MAX_AGE_SECONDS).cast_signed()),
             None if answer.is_hit() => answer.date.unwrap_or(now),
             None => now,
         };

@@ -9,7 +9,7 @@ pub use self::endpoint::{EndpointKind, EndpointUrl};
 pub use self::event::Event;
 pub use self::message::{Notification, SIGNED_HEADERS, sign, used_of};
 pub use self::schedule::{
-    AfterDelivery, EndpointAfter, Health, LONGEST_PAUSE, LONGEST_WAIT, Next, Reply, Tried,
+    AfterDelivery, EndpointAfter, Health, MAX_ENDPOINT_PAUSE, MAX_MESSAGE_PAUSE, Next, Reply, Tried,
     after_delivery,
 };
 

@@ -22,9 +22,9 @@ const PAUSES: [Duration; 10] = [
 ];
 /// An endpoint that failed is tried again after this at the latest, with whatever waits for it, and
 /// one that asks for more time gets no more.
-pub const LONGEST_PAUSE: Duration = Duration::hours(1);
+pub const MAX_ENDPOINT_PAUSE: Duration = Duration::hours(1);
 /// The longest pause of a message.
-pub const LONGEST_WAIT: Duration = PAUSES[PAUSES.len() - 1];
+pub const MAX_MESSAGE_PAUSE: Duration = PAUSES[PAUSES.len() - 1];
 /// An endpoint that fails for this long is switched off.
 const DEAD_AFTER: Duration = Duration::DAY;
 /// After this many failures in a row the endpoint is at fault, and not one message: once it works
@@ -157,8 +157,8 @@ pub fn after_delivery(
         failing_since: Some(since),
     };
     let asked = reply.and_then(|reply| reply.retry_after);
-    let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
-    let of_endpoint = pause(health.failures).unwrap_or(LONGEST_PAUSE);
+    let asked = asked.unwrap_or_default().min(MAX_ENDPOINT_PAUSE);
+    let of_endpoint = pause(health.failures).unwrap_or(MAX_ENDPOINT_PAUSE);
     AfterDelivery {
         next: match pause(attempt) {
             Some(pause) => Next::Again(now + pause.max(asked)),
@@ -166,7 +166,7 @@ pub fn after_delivery(
         },
         endpoint: EndpointAfter::Failing {
             health,
-            until: now + of_endpoint.min(LONGEST_PAUSE).max(asked),
+            until: now + of_endpoint.min(MAX_ENDPOINT_PAUSE).max(asked),
         },
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::coverage::Cover;
 use crate::domain::{Item, KindCounts, PerKind, Room};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// What goes, and what does not.
 pub(super) struct Choice<'a> {
@@ -43,7 +43,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> Choice<'a>
         }
         if room.allows(taken + reserved, need)
             && total <= u64::from(room.paths_per_request)
-            && chosen.bytes() + missing.bytes() <= MOST_BYTES
+            && chosen.bytes() + missing.bytes() <= MAX_BATCH_BYTES
         {
             chosen.extend(missing.items());
             continue;
@@ -51,7 +51,7 @@ pub(super) fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> Choice<'a>
         short = short.at_least(need);
         let would_wait_for_ever = !quota.allows(KindCounts::default(), need)
             || need.total() > u64::from(quota.paths_per_request)
-            || missing.bytes() > MOST_BYTES;
+            || missing.bytes() > MAX_BATCH_BYTES;
         if would_wait_for_ever && reserved == KindCounts::default() && room.allows_some(taken, need)
         {
             chosen.extend(missing.items());
@@ -92,7 +92,7 @@ fn add_some<'a>(
         let (need, taken) = (KindCounts::of(slice::from_ref(item)), chosen.counts());
         if room.allows(taken + reserved, need)
             && taken.total() < most
-            && chosen.bytes() + item.as_str().len() <= MOST_BYTES
+            && chosen.bytes() + item.as_str().len() <= MAX_BATCH_BYTES
         {
             chosen.insert(item);
         } else {
@@ -118,7 +118,7 @@ pub(super) fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&
             let most = if *at == 0 { room } else { quota };
             let (taken, bytes, items) = &mut batches[*at];
             let fits = items.len() < most.paths_per_request as usize
-                && (items.is_empty() || *bytes + length <= MOST_BYTES);
+                && (items.is_empty() || *bytes + length <= MAX_BATCH_BYTES);
             if most.allows(*taken, need) && fits {
                 *taken = *taken + need;
                 *bytes += length;

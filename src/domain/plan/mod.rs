@@ -32,7 +32,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-pub use self::batches::MOST_BYTES;
+pub use self::batches::MAX_BATCH_BYTES;
 use self::batches::{Choice, choose, pack};
 use self::policy::folds;
 pub use self::policy::{DEFAULT_THRESHOLD, Policy, Terms};

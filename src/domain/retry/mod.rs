@@ -12,11 +12,11 @@ use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
-    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, KindCounts, LONGEST_BELIEF, Limits,
+    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, KindCounts, Limits, MAX_BELIEF_AGE,
     RefusedFor, Shortage, WaitReason,
 };
 
-const LONGEST_BACKOFF: Duration = Duration::seconds(30);
+const MAX_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before another try of a call that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// The pause before another try of a call that was refused for a quota that it may itself have
@@ -25,8 +25,8 @@ const UNKNOWN_PAUSE: Duration = Duration::seconds(10);
 /// The pause between two tries of rejected settings, a tenth of the time that they have been
 /// rejected: at first somebody may be fixing the key at AWS, and what waits is to go then. Each try
 /// takes a call of the key's rate, and is an event in the account's CloudTrail.
-const SHORTEST_PAUSE: Duration = Duration::seconds(30);
-const LONGEST_PAUSE: Duration = Duration::minutes(10);
+const MIN_PAUSE: Duration = Duration::seconds(30);
+const MAX_PAUSE: Duration = Duration::minutes(10);
 
 /// What is known when a call of `CreateInvalidation` has ended.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +187,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             // would be billed again. One that a clock that was ahead has noted is as recent as any.
             let may_be_accepted = sent
                 .unknown_since
-                .is_some_and(|since| now - since < LONGEST_BELIEF);
+                .is_some_and(|since| now - since < MAX_BELIEF_AGE);
             // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if may_be_accepted {
@@ -231,7 +231,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         CreateOutcome::SettingsRejected(error) => {
             beliefs.not_asked(size);
             let since = sent.paused_since.unwrap_or(now);
-            let after = ((now - since) / 10_i32).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            let after = ((now - since) / 10_i32).clamp(MIN_PAUSE, MAX_PAUSE);
             queued(WaitReason::Settings, after, error, Attempt::Refused)
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {
@@ -258,7 +258,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::Unknown(error) => {
             let unanswered: Duration = now - sent.unanswered_since;
-            let after = (unanswered / 2_i32).clamp(Duration::SECOND, LONGEST_BACKOFF);
+            let after = (unanswered / 2_i32).clamp(Duration::SECOND, MAX_BACKOFF);
             queued(WaitReason::Retry, after, error, Attempt::Unknown)
         }
     };

@@ -8,7 +8,7 @@ use crate::domain::{AwsError, Item};
 
 /// How many calls may be refused before a search gives up: what is undecided by then fails as a
 /// whole.
-const MOST_REFUSALS: u32 = 40;
+const MAX_REFUSALS: u32 = 40;
 
 /// The results so far of a batch that is sent in pieces because one of its items is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn suspect(error: AwsError, items: &[Item], search: Option<Search>) -
             searching: false,
         };
     }
-    let took_too_long = search.is_some_and(|search| search.refused >= MOST_REFUSALS);
+    let took_too_long = search.is_some_and(|search| search.refused >= MAX_REFUSALS);
     if items.len() < 2 || took_too_long {
         let takes_no_tags = matches!(items, [Item::Tag(_)])
             && search.is_some_and(|search| search.refused_alone > 0 && search.accepted == 0);
@@ -158,7 +158,7 @@ mod tests {
     fn a_search_ends_however_much_is_bad() {
         let batch = items((0..3_000).map(|n| format!("/{n}")));
         let (refused, failed) = search(batch, |item| item.as_str().ends_with('7'));
-        assert!(refused <= MOST_REFUSALS + 2, "{refused}");
+        assert!(refused <= MAX_REFUSALS + 2, "{refused}");
         assert!(failed >= 300);
     }
 }

@@ -4,7 +4,7 @@ use time::Duration;
 
 use super::{AfterCreate, Sent};
 use crate::domain::pieces::fit;
-use crate::domain::{AwsError, Beliefs, Kind, KindCounts, LONGEST_BELIEF, RefusedFor, Room};
+use crate::domain::{AwsError, Beliefs, Kind, KindCounts, MAX_BELIEF_AGE, RefusedFor, Room};
 
 /// A batch of a size that was never accepted, although an earlier attempt of its own may have been,
 /// is sent again as a whole while it is throttled: this often, with pauses of this length, and for
@@ -36,7 +36,7 @@ impl Sent<'_> {
         // again; if it does not, the earlier attempt was refused too.
         if let Some(since) = self.unknown_since {
             let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
-            return !self.is_proven(size) && often && self.now - since > LONGEST_BELIEF;
+            return !self.is_proven(size) && often && self.now - since > MAX_BELIEF_AGE;
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);

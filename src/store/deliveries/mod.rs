@@ -14,7 +14,8 @@ use super::seal::SecretOf;
 use super::{FormHash, Result, SealError, SiteId, Store, integer};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
-    EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE, LONGEST_WAIT, Notification, Tried,
+    EndpointKind, EndpointUrl, Event, Health, MAX_ENDPOINT_PAUSE, MAX_MESSAGE_PAUSE, Notification,
+    Tried,
 };
 
 /// How long an attempt may take.
@@ -336,7 +337,7 @@ pub(super) async fn heal(
         "UPDATE endpoint SET storm_until = NULL, next_at = least(next_at, $4), lease_token = NULL, lease_until = NULL
          WHERE storm_until > $1 OR next_at > $2 OR lease_until > $3",
         skewed + STORM,
-        skewed + LONGEST_PAUSE,
+        skewed + MAX_ENDPOINT_PAUSE,
         skewed + LEASE,
         now,
     )
@@ -347,7 +348,7 @@ pub(super) async fn heal(
         "UPDATE delivery SET next_at = $3
          WHERE next_at IS NOT NULL AND next_at > CASE WHEN body IS NULL THEN $1::timestamptz ELSE $2 END",
         skewed,
-        skewed + LONGEST_WAIT,
+        skewed + MAX_MESSAGE_PAUSE,
         now,
     )
     .execute(connection)

@@ -68,13 +68,13 @@ impl Queue {
         let weight = entry.weight();
         let mut waiting = self.0.lock();
         let Waiting { sites, turns, load } = &mut *waiting;
-        if load.has_reached(Load::MOST) {
+        if load.has_reached(Load::MAX) {
             return Err(InboxError::Full);
         }
         let of_site = sites.entry(site).or_default();
         let of_publisher = of_site.publishers.entry(publisher.clone()).or_default();
-        if of_site.load.has_reached(Load::MOST_OF_SITE)
-            || of_publisher.load.has_reached(Load::MOST_OF_PUBLISHER)
+        if of_site.load.has_reached(Load::MAX_PER_SITE)
+            || of_publisher.load.has_reached(Load::MAX_PER_PUBLISHER)
         {
             return Err(InboxError::ShareFull);
         }
@@ -204,6 +204,6 @@ mod tests {
         while !queue.take().is_empty() {}
         assert_eq!(queue.add(publish(1, 10)), Ok(()));
         let small = |token| by(token, publish(1, 10));
-        assert_eq!(fill(&Queue::default(), small), Load::MOST_OF_SITE.publishes);
+        assert_eq!(fill(&Queue::default(), small), Load::MAX_PER_SITE.publishes);
     }
 }

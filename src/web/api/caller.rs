@@ -20,7 +20,7 @@ use crate::web::http::extract::Path;
 use crate::web::http::turns::{LARGE_BYTES, Permit};
 use crate::web::state::AppState;
 
-const LONGEST_KEY: usize = 255;
+const MAX_KEY_CHARACTERS: usize = 255;
 
 /// Who makes a call without a body: an authenticated caller, as the site that it publishes to.
 pub(crate) struct Caller {
@@ -276,9 +276,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     };
     let key = value.to_str().map(str::trim).unwrap_or_default();
     let is_printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if key.is_empty() || key.len() > LONGEST_KEY || !is_printable {
+    if key.is_empty() || key.len() > MAX_KEY_CHARACTERS || !is_printable {
         return Err(Error::BadRequest(format!(
-            "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters."
+            "Idempotency-Key must be 1 to {MAX_KEY_CHARACTERS} visible ASCII characters."
         )));
     }
     Ok(Some(key.to_owned()))

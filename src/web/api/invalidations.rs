@@ -19,7 +19,7 @@ use crate::web::state::AppState;
 /// Rows on a page unless told.
 const DEFAULT_LIMIT: u16 = 50;
 /// The most rows on a page.
-const MOST: u16 = 500;
+const MAX_LIMIT: u16 = 500;
 /// Items of an invalidation that are shown with it.
 const FIRST: usize = 10;
 /// Items on a page of them.
@@ -160,8 +160,8 @@ pub(crate) async fn list(
     let limit = query.limit.map_or(Ok(DEFAULT_LIMIT), |text| {
         text.parse()
             .ok()
-            .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {MOST}.")))
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {MAX_LIMIT}.")))
     })?;
     let before = query
         .before

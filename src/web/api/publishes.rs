@@ -22,7 +22,7 @@ use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
-    self, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, SitePath, examples,
+    self, MAX_WAIT_SECONDS, OfPublish, OfPublishing, PreferWait, SitePath, examples,
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
@@ -372,8 +372,8 @@ async fn ended_or_waited(
     Ok((look().await?, is_applied.then_some(wait)))
 }
 
-/// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,
-/// as the RFC says.
+/// RFC 7240's `wait`, in seconds, at most [`MAX_WAIT_SECONDS`]. What cannot be understood is
+/// ignored, as the RFC says.
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get_all("prefer")
@@ -387,7 +387,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
             }
             value.trim().trim_matches('"').parse::<u64>().ok()
         })
-        .map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)))
+        .map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
 fn add_preference_applied(response: &mut Response, wait: Option<Duration>) {

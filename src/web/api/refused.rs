@@ -11,7 +11,7 @@ use crate::web::http::error::Error;
 use crate::web::state::AppState;
 
 /// How much of a reason is kept.
-const LONGEST: usize = 500;
+const MAX_CHARACTERS: usize = 500;
 
 /// Records a call that asked to publish, if it was refused.
 pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
@@ -74,6 +74,6 @@ fn why(response: &Response) -> (String, Option<String>) {
 fn excerpt(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
-        .take(LONGEST)
+        .take(MAX_CHARACTERS)
         .collect()
 }

@@ -11,8 +11,8 @@ use crate::web::http::error::{Error, Result};
 /// How far the sender's clock may be off, and how long a call can be repeated by somebody who
 /// overheard it. Its `webhook-id` makes such a repeat harmless.
 const TOLERANCE: Duration = Duration::minutes(5);
-const LONGEST_ID: usize = 255;
-const MOST_SIGNATURES: usize = 16;
+const MAX_ID_BYTES: usize = 255;
+const MAX_SIGNATURES: usize = 16;
 
 pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
@@ -42,7 +42,7 @@ impl Signature {
         let id = text("webhook-id");
         // A full stop would make `id.timestamp.body` ambiguous.
         if id.is_empty()
-            || id.len() > LONGEST_ID
+            || id.len() > MAX_ID_BYTES
             || !id.bytes().all(|b| b.is_ascii_graphic() && b != b'.')
         {
             return Err(Error::BadSignature(
@@ -66,7 +66,7 @@ impl Signature {
             .unwrap_or_default()
             .split_ascii_whitespace()
             .filter_map(|entry| STANDARD.decode(entry.strip_prefix("v1,")?).ok())
-            .take(MOST_SIGNATURES)
+            .take(MAX_SIGNATURES)
             .collect();
         if signatures.is_empty() {
             return Err(Error::BadSignature(

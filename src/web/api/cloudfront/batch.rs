@@ -11,7 +11,7 @@ use super::fault::Fault;
 use crate::domain::PublishRequest;
 
 /// Far more than any sender's, and short enough for an index.
-const LONGEST_REFERENCE: usize = 255;
+const MAX_REFERENCE_BYTES: usize = 255;
 
 const QUANTITY: &str = "/InvalidationBatch/Paths/Quantity";
 const PATH: &str = "/InvalidationBatch/Paths/Items/Path";
@@ -62,11 +62,11 @@ impl Batch {
         if paths.is_empty() {
             return Err(Fault::invalid("The batch names no path"));
         }
-        if !(1..=LONGEST_REFERENCE).contains(&caller_reference.len())
+        if !(1..=MAX_REFERENCE_BYTES).contains(&caller_reference.len())
             || caller_reference.contains(char::is_control)
         {
             return Err(Fault::invalid(format!(
-                "CallerReference must have 1 to {LONGEST_REFERENCE} bytes, none of them a control character"
+                "CallerReference must have 1 to {MAX_REFERENCE_BYTES} bytes, none of them a control character"
             )));
         }
         Ok(Self {

@@ -27,7 +27,7 @@ use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
-const MOST_LISTED: u16 = 100;
+const MAX_LISTED: u16 = 100;
 
 /// Whether `path`, without the prefix of `PUBLIC_URL`, is one of CloudFront's: its version comes
 /// first.
@@ -185,12 +185,12 @@ pub(crate) async fn list(
     call.distribution()?;
     let Query(query) = query.map_err(|rejection| Fault::invalid(rejection.body_text()))?;
     let limit = match query.max_items.as_deref() {
-        None | Some("") => MOST_LISTED,
+        None | Some("") => MAX_LISTED,
         Some(text) => text
             .parse::<u32>()
             .ok()
             .filter(|limit| *limit > 0)
-            .map(|limit| u16::try_from(limit).map_or(MOST_LISTED, |limit| limit.min(MOST_LISTED)))
+            .map(|limit| u16::try_from(limit).map_or(MAX_LISTED, |limit| limit.min(MAX_LISTED)))
             .ok_or_else(|| Fault::invalid("MaxItems must be a positive number"))?,
     };
     let marker = query.marker.unwrap_or_default();

@@ -25,7 +25,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "cloudfront";
 const TOLERANCE: Duration = Duration::minutes(5);
 /// A week, as at AWS.
-const LONGEST_EXPIRY: i64 = 7 * 24 * 60 * 60;
+const MAX_EXPIRY_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// What the signer puts into the query itself.
 const SIGNING_PARAMETERS: [&str; 6] = [
     "X-Amz-Algorithm",
@@ -111,7 +111,7 @@ impl Claim {
         let seconds = needed("X-Amz-Expires")?
             .parse()
             .ok()
-            .filter(|seconds| (1..=LONGEST_EXPIRY).contains(seconds))
+            .filter(|seconds| (1..=MAX_EXPIRY_SECONDS).contains(seconds))
             .ok_or_else(|| incomplete("X-Amz-Expires must be 1 to 604800 seconds"))?;
         Ok(Self {
             expires: Some(Duration::seconds(seconds)),

@@ -6,7 +6,7 @@ mod parameters;
 mod schemas;
 
 pub(crate) use answers::{OfInvalidation, OfList, OfMetrics, OfPublish, OfPublishing};
-pub(crate) use parameters::{LONGEST_WAIT, PreferWait, SitePath};
+pub(crate) use parameters::{MAX_WAIT_SECONDS, PreferWait, SitePath};
 
 /// Where operations are grouped.
 pub(crate) const PUBLISHING: &str = "Publishing";

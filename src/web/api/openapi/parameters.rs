@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 /// The longest that `Prefer: wait` may delay an answer, in seconds. The words below say so too.
-pub(crate) const LONGEST_WAIT: u64 = 60;
+pub(crate) const MAX_WAIT_SECONDS: u64 = 60;
 
 /// Of every address under `/api/sites/`.
 #[derive(Deserialize, IntoParams)]

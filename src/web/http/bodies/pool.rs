@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::web::http::authenticated::AuthenticatedSite;
 
 /// The most of large bodies that may be in memory at once, in bytes.
-pub(super) const MOST: usize = 48 << 20;
+pub(super) const MAX_BYTES: usize = 48 << 20;
 /// How much of each body is not counted.
 pub(super) const SMALL: usize = 16 << 10;
 /// How long a client may take, even while there is no room for more of its own address.
@@ -101,7 +101,7 @@ impl Pool {
         body.bytes += bytes;
         let more = body.counted() - before;
         self.counted += more;
-        while more > 0 && self.counted > MOST {
+        while more > 0 && self.counted > MAX_BYTES {
             let given_way = self.gives_way_to(number).ok_or(NoRoom)?;
             if let Some(body) = self.remove(given_way) {
                 let Owner { address, .. } = body.owner;

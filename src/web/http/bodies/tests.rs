@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pool::{CLIENT_TIMEOUT, MOST};
+use super::pool::{CLIENT_TIMEOUT, MAX_BYTES};
 use super::received::PIECE;
 use super::*;
 use crate::store::SiteId;
@@ -26,16 +26,16 @@ async fn what_is_in_memory_is_bounded_and_given_back() {
     let bodies = Bodies::default();
     let share = || bodies.share(owner(1, true));
     let (first, second, small) = (share(), share(), share());
-    assert!(first.take(SMALL + MOST - 10).is_ok());
+    assert!(first.take(SMALL + MAX_BYTES - 10).is_ok());
     assert!(second.take(SMALL + 10).is_ok() && second.take(1).is_err());
     assert!(small.take(SMALL).is_ok(), "a small one always has room");
     drop((second, small));
     assert!(first.take(10).is_ok());
     first.give_back();
     let last = share();
-    assert!(last.take(SMALL + MOST).is_ok());
+    assert!(last.take(SMALL + MAX_BYTES).is_ok());
     drop(first);
-    assert_eq!(bodies.0.lock().counted, MOST, "it is given back once");
+    assert_eq!(bodies.0.lock().counted, MAX_BYTES, "it is given back once");
 }
 
 /// As many as fill it, the first of them the oldest.
@@ -44,7 +44,7 @@ fn fill(bodies: &Bodies, of: impl Fn(usize) -> Owner) -> Vec<(Share, Cancellatio
         let owner = of(n);
         let cut = owner.cut.clone();
         let share = bodies.share(owner);
-        assert!(share.take(SMALL + MOST / 8).is_ok());
+        assert!(share.take(SMALL + MAX_BYTES / 8).is_ok());
         (share, cut)
     };
     (0..8).map(fill).collect()
@@ -62,13 +62,13 @@ async fn whoever_holds_most_gives_way_to_other_addresses_and_when_slow_to_its_ow
     let (other, own) = (bodies.share(owner(3, true)), bodies.share(owner(2, true)));
     assert!(other.take(SMALL + 1).is_ok());
     assert_eq!(cut(&filled), [1], "the oldest of the second address");
-    assert!(own.take(SMALL + MOST / 8).is_err());
+    assert!(own.take(SMALL + MAX_BYTES / 8).is_err());
     drop(own);
     for body in bodies.0.lock().bodies.values_mut() {
         body.since -= CLIENT_TIMEOUT;
     }
     let own = bodies.share(owner(2, true));
-    assert!(own.take(SMALL + MOST / 8).is_ok());
+    assert!(own.take(SMALL + MAX_BYTES / 8).is_ok());
     assert_eq!(cut(&filled), [1, 2]);
     let first_cut = filled.get(1);
     assert!(first_cut.is_some_and(|(share, _)| share.take(1).is_err()));
@@ -82,7 +82,7 @@ async fn what_has_come_stays_and_strangers_give_way_to_a_token() {
         owner(u8::try_from(n).unwrap_or_default(), false)
     });
     let publisher = bodies.share(owner(100, true));
-    assert!(publisher.take(SMALL + MOST / 2).is_ok());
+    assert!(publisher.take(SMALL + MAX_BYTES / 2).is_ok());
     assert_eq!(cut(&strangers), [0, 1, 2, 3]);
     let stranger = bodies.share(owner(101, false));
     for (share, _) in &strangers {

@@ -26,11 +26,11 @@ use crate::web::state::AppState;
 /// Who the token must be for.
 const AUDIENCE: &str = "skycms-cdn";
 /// How far ahead a token may expire.
-const LONGEST: Duration = Duration::minutes(5);
+const MAX_LIFETIME: Duration = Duration::minutes(5);
 /// How far SkyCMS's clock may be ahead.
 const SKEW: Duration = Duration::minutes(1);
 /// The longest `sub` and `jti` that are accepted, in bytes.
-const LONGEST_TEXT: usize = 200;
+const MAX_TEXT_BYTES: usize = 200;
 
 #[derive(Deserialize)]
 pub(crate) struct Ticket {
@@ -207,15 +207,17 @@ fn accept(
     if expires <= now {
         return Err(ticket::EXPIRED);
     }
-    if expires > now.saturating_add(LONGEST + SKEW) {
+    if expires > now.saturating_add(MAX_LIFETIME + SKEW) {
         return Err(ticket::TOO_LONG);
     }
     let latest = now.saturating_add(SKEW);
-    if issued > latest || begins > latest || expires - issued > LONGEST {
+    if issued > latest || begins > latest || expires - issued > MAX_LIFETIME {
         return Err(ticket::NOT_YET);
     }
     let is_name = |text: &str| {
-        !text.trim().is_empty() && text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control)
+        !text.trim().is_empty()
+            && text.len() <= MAX_TEXT_BYTES
+            && !text.chars().any(char::is_control)
     };
     if !is_name(&claims.sub) || !is_name(&claims.jti) {
         return Err(ticket::NAMELESS);

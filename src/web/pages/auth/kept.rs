@@ -22,9 +22,9 @@ use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
 /// The largest form that is kept, in bytes: as large as any that a page takes.
-const LARGEST: usize = 256 << 10;
+const MAX_KEPT_BYTES: usize = 256 << 10;
 /// The largest form that brings a kept one along: sealed, that is a third larger.
-pub(crate) const LARGEST_AROUND: usize = LARGEST / 2 * 3;
+pub(crate) const MAX_SEALED_BYTES: usize = MAX_KEPT_BYTES / 2 * 3;
 /// How long signing in may take.
 const LIFETIME: Duration = Duration::minutes(30);
 /// The query of the address that a kept form is sent to again.
@@ -48,13 +48,13 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
     if parts.method != Method::POST || !is_form {
         return Ok(None);
     }
-    let form = to_bytes(body, LARGEST_AROUND).await.unwrap_or_default();
+    let form = to_bytes(body, MAX_SEALED_BYTES).await.unwrap_or_default();
     // A form that is kept already is not wrapped in another one.
     if let Some(kept) = kept_field(parts, &form) {
         return Ok(Some(kept));
     }
     let form = String::from_utf8(form.into()).unwrap_or_default();
-    if form.is_empty() || form.len() > LARGEST {
+    if form.is_empty() || form.len() > MAX_KEPT_BYTES {
         return Ok(None);
     }
     let kept = Kept {
@@ -112,7 +112,7 @@ pub(super) async fn restore(state: &AppState, parts: &mut Parts, body: Body) -> 
     if parts.method != Method::POST || parts.uri.query() != Some(QUERY) {
         return Ok(body);
     }
-    let bytes = to_bytes(body, LARGEST_AROUND).await;
+    let bytes = to_bytes(body, MAX_SEALED_BYTES).await;
     let bytes = bytes.map_err(|_| Error::FormExpired)?;
     let kept = kept_field(parts, &bytes)
         .and_then(|kept| open(state, &kept))

@@ -11,7 +11,7 @@ use time::Duration;
 
 use super::{kept, sign_in_page};
 use crate::admin::audit::{self, Actor};
-use crate::domain::password::LONGEST;
+use crate::domain::password::MAX_PASSWORD_LENGTH;
 use crate::domain::session::{Role, Source};
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::{ADMIN, PasswordShown, Session, SignInClient};
@@ -26,7 +26,7 @@ use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
 /// The longest path that the sign-in leads to.
-const LONGEST_NEXT: usize = 2_048;
+const MAX_NEXT_BYTES: usize = 2_048;
 
 pub(crate) enum Verdict {
     Right(PasswordShown),
@@ -175,7 +175,8 @@ pub(crate) async fn check(
     if let Some(wait) = state.store.begin_attempt(client, now).await? {
         return Ok(Verdict::Wait(wait));
     }
-    let possible = username == ADMIN && password.expose_secret().chars().count() <= LONGEST;
+    let possible = username == ADMIN
+        && password.expose_secret().chars().count() <= MAX_PASSWORD_LENGTH;
     let (password, hash) = if possible {
         (password, state.store.password_hash().await?)
     } else {
@@ -223,7 +224,7 @@ pub(crate) fn wait_words(wait: Duration) -> (String, i64) {
 /// Whether `next` is the path of a page here, and not something that a browser could take for
 /// another host or a header.
 fn is_local_path(next: &str) -> bool {
-    next.len() <= LONGEST_NEXT
+    next.len() <= MAX_NEXT_BYTES
         && next.starts_with('/')
         && !next.starts_with("//")
         && next

@@ -92,10 +92,10 @@ pub(crate) async fn create_secret(visit: Visit, button: Button) -> Result<Respon
         .await?;
     let Some((secret, is_first)) = added else {
         let secrets = state.store.hook_secrets(visit.site.id).await?;
-        let why = if secrets.len() < HookSecret::MOST {
+        let why = if secrets.len() < HookSecret::MAX_PER_SITE {
             words::GONE_SINCE.to_owned()
         } else {
-            words::too_many_secrets(HookSecret::MOST)
+            words::too_many_secrets(HookSecret::MAX_PER_SITE)
         };
         return refuse(&visit, |page| page.secret_error = Some(why)).await;
     };
