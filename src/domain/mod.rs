@@ -99,7 +99,7 @@ pub use refused::Refused;
 pub use region::{Partition, Region};
 pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_create};
 pub use second_step::SecondStep;
-pub use settings::{Field, FieldErrors, Settings, SettingsForm};
+pub use settings::{FieldErrors, Settings, SettingsField, SettingsForm};
 pub use site_name::{DEFAULT_SITE, SiteName};
 pub use spending::{InFlight, MonthUsage, Spending, WaitNote};
 pub use state::{InvalidationStatus, PublishState, WaitReason};

@@ -48,12 +48,12 @@ impl Settings {
 
 impl SettingsForm {
     /// What a page may show again in a field: as typed, but nothing that might be a secret.
-    pub fn echo(&self, field: Field) -> &str {
+    pub fn echo(&self, field: SettingsField) -> &str {
         let typed = match field {
-            Field::DistributionId => &self.distribution_id,
-            Field::AccessKeyId => &self.access_key_id,
-            Field::Region => &self.region,
-            Field::SecretAccessKey => return "",
+            SettingsField::DistributionId => &self.distribution_id,
+            SettingsField::AccessKeyId => &self.access_key_id,
+            SettingsField::Region => &self.region,
+            SettingsField::SecretAccessKey => return "",
         };
         if may_hold_secret(typed) { "" } else { typed }
     }
@@ -62,9 +62,9 @@ impl SettingsForm {
 impl fmt::Debug for SettingsForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SettingsForm")
-            .field("distribution_id", &self.echo(Field::DistributionId))
-            .field("access_key_id", &self.echo(Field::AccessKeyId))
-            .field("region", &self.echo(Field::Region))
+            .field("distribution_id", &self.echo(SettingsField::DistributionId))
+            .field("access_key_id", &self.echo(SettingsField::AccessKeyId))
+            .field("region", &self.echo(SettingsField::Region))
             .field("aws_default", &self.aws_default)
             .finish_non_exhaustive()
     }
@@ -72,7 +72,7 @@ impl fmt::Debug for SettingsForm {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Field {
+pub enum SettingsField {
     DistributionId,
     AccessKeyId,
     SecretAccessKey,
@@ -82,25 +82,29 @@ pub enum Field {
 /// Everything that is wrong with a form: for each field at fault, what is wrong and what to do.
 /// Never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FieldErrors(BTreeMap<Field, String>);
+pub struct FieldErrors(BTreeMap<SettingsField, String>);
 
 impl FieldErrors {
     /// For a form of which only this field is wrong.
-    pub fn one(field: Field, message: impl fmt::Display) -> Self {
+    pub fn one(field: SettingsField, message: impl fmt::Display) -> Self {
         let mut errors = Self::default();
         errors.add(field, message);
         errors
     }
 
-    fn add(&mut self, field: Field, message: impl fmt::Display) {
+    fn add(&mut self, field: SettingsField, message: impl fmt::Display) {
         self.0.insert(field, message.to_string());
     }
 
-    fn take<T, E: fmt::Display>(&mut self, field: Field, result: Result<T, E>) -> Option<T> {
+    fn take<T, E: fmt::Display>(
+        &mut self,
+        field: SettingsField,
+        result: Result<T, E>,
+    ) -> Option<T> {
         result.map_err(|error| self.add(field, error)).ok()
     }
 
-    pub fn message(&self, field: Field) -> Option<&str> {
+    pub fn message(&self, field: SettingsField) -> Option<&str> {
         self.0.get(&field).map(String::as_str)
     }
 }
@@ -127,7 +131,7 @@ impl Settings {
     pub fn parse(form: &SettingsForm, stored: &[&Self]) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::default();
         let distribution = errors.take(
-            Field::DistributionId,
+            SettingsField::DistributionId,
             DistributionId::recognise(&form.distribution_id),
         );
         let credentials = if form.aws_default {
@@ -135,12 +139,12 @@ impl Settings {
         } else {
             key_pair(form, stored, &mut errors)
         };
-        let region = errors.take(Field::Region, form.region.parse::<Region>());
+        let region = errors.take(SettingsField::Region, form.region.parse::<Region>());
         let partition = distribution.as_ref().and_then(|found| found.partition);
         if let (Some(partition), Some(region)) = (partition, region)
             && partition != region.partition
         {
-            errors.add(Field::Region, other_partition(partition, region));
+            errors.add(SettingsField::Region, other_partition(partition, region));
         }
         match (distribution, credentials, region) {
             (Some(distribution), Some(credentials), Some(region)) if errors.0.is_empty() => {
@@ -165,19 +169,19 @@ fn key_pair(
     if matches!(id, Err(AccessKeyIdError::Secret))
         && matches!(secret, Err(SecretAccessKeyError::AccessKeyId))
     {
-        errors.add(Field::AccessKeyId, "The access key ID and the secret access key are swapped: this field is for the one that begins with AKIA.");
-        errors.add(Field::SecretAccessKey, "The access key ID and the secret access key are swapped: this field is for the one with 40 characters.");
+        errors.add(SettingsField::AccessKeyId, "The access key ID and the secret access key are swapped: this field is for the one that begins with AKIA.");
+        errors.add(SettingsField::SecretAccessKey, "The access key ID and the secret access key are swapped: this field is for the one with 40 characters.");
         return None;
     }
     let secret = match (&id, secret) {
         (Ok(id), Err(SecretAccessKeyError::Missing)) => {
-            errors.take(Field::SecretAccessKey, kept_secret(id, stored))
+            errors.take(SettingsField::SecretAccessKey, kept_secret(id, stored))
         }
         // An empty field keeps the secret of the same ID, which has to be right first.
         (Err(_), Err(SecretAccessKeyError::Missing)) if !stored.is_empty() => None,
-        (_, secret) => errors.take(Field::SecretAccessKey, secret),
+        (_, secret) => errors.take(SettingsField::SecretAccessKey, secret),
     };
-    let id = errors.take(Field::AccessKeyId, id);
+    let id = errors.take(SettingsField::AccessKeyId, id);
     Some(Credentials::AccessKey {
         id: id?,
         secret: secret?,

@@ -57,7 +57,7 @@ fn all_that_is_wrong_is_said_at_once() {
         let value = |cell: &str| cell.replace("KEY", KEY).replace("SECRET", SECRET);
         let form = form(distribution, &value(key), &value(secret), region);
         let errors = Settings::parse(&form, &[]).unwrap_err();
-        let at_fault: Vec<_> = errors.0.keys().map(Field::into_str).collect();
+        let at_fault: Vec<_> = errors.0.keys().map(SettingsField::into_str).collect();
         assert_eq!(at_fault.join(" "), fields);
         assert_says(&errors.to_string(), words);
         assert!(!format!("{errors}{errors:?}").contains(SECRET));
@@ -93,7 +93,7 @@ fn no_secret_is_shown_again() {
     assert!(!shown.contains(&SECRET[..10]), "{shown}");
     let cut = &SECRET[..38];
     let small = SECRET.to_ascii_lowercase();
-    assert_eq!(pair(&small, "").echo(Field::AccessKeyId), "");
+    assert_eq!(pair(&small, "").echo(SettingsField::AccessKeyId), "");
     for (distribution, key) in [
         (SECRET, KEY),
         ("E2QWRUHEXAMPLE", SECRET),
@@ -107,8 +107,8 @@ fn no_secret_is_shown_again() {
         let errors = Settings::parse(&form, &[]).unwrap_err();
         let shown = format!(
             "{} {} {form:?} {errors:?}",
-            form.echo(Field::DistributionId),
-            form.echo(Field::AccessKeyId)
+            form.echo(SettingsField::DistributionId),
+            form.echo(SettingsField::AccessKeyId)
         );
         assert!(!shown.contains(&SECRET[..10]), "{shown}");
     }
@@ -118,7 +118,7 @@ fn no_secret_is_shown_again() {
 fn what_is_no_secret_is_shown_as_typed() {
     let url = "https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions/x";
     let form = form(url, "AKIA not yet", "", "moon-east-1");
-    assert_eq!(form.echo(Field::DistributionId), url);
-    assert_eq!(form.echo(Field::AccessKeyId), "AKIA not yet");
-    assert_eq!(form.echo(Field::Region), "moon-east-1");
+    assert_eq!(form.echo(SettingsField::DistributionId), url);
+    assert_eq!(form.echo(SettingsField::AccessKeyId), "AKIA not yet");
+    assert_eq!(form.echo(SettingsField::Region), "moon-east-1");
 }

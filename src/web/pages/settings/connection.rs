@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::connection_page::{Saved, page, typed_page};
 use super::section::{ask, confirmed};
 use super::test;
-use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
+use crate::domain::{AuditAction, Credentials, FieldErrors, Settings, SettingsField, SettingsForm};
 use crate::store::Slot;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
@@ -138,7 +138,7 @@ impl Sent {
         }
         if !allow_credentials(visit, &settings).await? {
             let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
-            let errors = FieldErrors::one(Field::DistributionId, problem);
+            let errors = FieldErrors::one(SettingsField::DistributionId, problem);
             return mistaken(visit, &form, &errors).await;
         }
         Ok(Typed::Valid(form, settings))
@@ -263,7 +263,7 @@ async fn kept_page(
 ) -> Result<ConnectionPage> {
     let mut page = typed_page(visit, form, errors).await?;
     let secret = &form.secret_access_key;
-    let is_wrong = errors.message(Field::SecretAccessKey).is_some();
+    let is_wrong = errors.message(SettingsField::SecretAccessKey).is_some();
     if !form.aws_default && !is_wrong && !secret.expose_secret().trim().is_empty() {
         let state = &visit.state;
         let key = OnceKey::fresh(&state.clock);

@@ -2,7 +2,7 @@
 
 use super::section::layout;
 use crate::domain::{
-    Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
+    Credentials, FieldErrors, Operation, Partition, Region, Settings, SettingsField, SettingsForm,
 };
 use crate::store::{SavedSettings, SettingsVersion, Slot};
 use crate::web::http::error::Result;
@@ -90,18 +90,20 @@ pub(super) async fn typed_page(
     form: &SettingsForm,
     errors: &FieldErrors,
 ) -> Result<ConnectionPage> {
-    let field = |field: Field| {
+    let field = |field: SettingsField| {
         views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
     };
     let mut page = page(visit).await?;
     page.form = views::ConnectionForm {
-        distribution_id: field(Field::DistributionId),
+        distribution_id: field(SettingsField::DistributionId),
         aws_default: form.aws_default,
-        access_key_id: field(Field::AccessKeyId),
+        access_key_id: field(SettingsField::AccessKeyId),
         secret_stored: page.active.is_some() || page.draft.is_some(),
-        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
+        secret_error: errors
+            .message(SettingsField::SecretAccessKey)
+            .map(str::to_owned),
         version: page.form.version,
-        region: field(Field::Region),
+        region: field(SettingsField::Region),
         ..views::ConnectionForm::default()
     };
     // No help to somebody who has to correct the form.
