@@ -155,8 +155,8 @@ impl Sent {
             ];
             return ask(visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
-        let is_done = self.saved.active().is_some_and(|active| {
-            active.slot == Slot::Active && active.settings == *settings && draft.is_none()
+        let is_done = self.saved.in_force().is_some_and(|saved| {
+            saved.slot == Slot::Active && saved.settings == *settings && draft.is_none()
         });
         if is_done && !self.is_latest {
             // A second press: the first has saved them.
@@ -206,7 +206,7 @@ impl Sent {
         {
             return overtaken(visit, form).await;
         }
-        let detail = words::saved(self.saved.in_force(), settings);
+        let detail = words::saved(self.saved.settings_in_force(), settings);
         let action = AuditAction::SavedSettings;
         visit.changed(action, Some(detail)).await;
         Ok(visit.see("/settings/cdn?done=saved"))

@@ -22,7 +22,7 @@ impl Saved {
         Ok(Self(store.readable_settings(visit.site.id).await?))
     }
 
-    pub(super) fn active(&self) -> Option<&SavedSettings> {
+    pub(super) fn in_force(&self) -> Option<&SavedSettings> {
         self.0.iter().find(|saved| saved.slot != Slot::Draft)
     }
 
@@ -32,11 +32,11 @@ impl Saved {
 
     /// Those that the form shows.
     pub(super) fn latest(&self) -> Option<&SavedSettings> {
-        self.draft().or(self.active())
+        self.draft().or(self.in_force())
     }
 
-    pub(super) fn in_force(&self) -> Option<&Settings> {
-        self.active().map(|active| &active.settings)
+    pub(super) fn settings_in_force(&self) -> Option<&Settings> {
+        self.in_force().map(|saved| &saved.settings)
     }
 
     pub(super) fn version(&self) -> SettingsVersion {
@@ -58,22 +58,22 @@ impl Saved {
 pub(super) async fn page(visit: &Visit) -> Result<ConnectionPage> {
     let (store, site) = (&visit.state.store, &visit.site);
     let saved = Saved::read(visit).await?;
-    let (active, draft, latest) = (saved.active(), saved.draft(), saved.latest());
+    let (in_force, draft, latest) = (saved.in_force(), saved.draft(), saved.latest());
     let test = latest.and_then(test_result);
     let mut layout = layout(visit, Section::Connection);
     let has_failed = draft.is_some_and(SavedSettings::has_failed);
     layout.mark = has_failed.then_some(MARK_FAILED);
     layout.pending = test.as_ref().is_some_and(TestResult::is_pending);
     // The page itself says why purging is paused and what to do, if it can read the settings.
-    if active.is_some() && site.pause.is_some() {
+    if in_force.is_some() && site.pause.is_some() {
         layout.banner = None;
     }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition);
     Ok(ConnectionPage {
-        connection: connection(visit, active).await?,
+        connection: connection(visit, in_force).await?,
         last_purge: store.last_completed(site.id).await?,
         policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
-        active: active.map(shown_settings),
+        active: in_force.map(shown_settings),
         draft: draft.map(shown_settings),
         form: views::ConnectionForm {
             version: saved.version().to_string(),
@@ -111,13 +111,13 @@ pub(super) async fn typed_page(
     Ok(page)
 }
 
-async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Connection> {
+async fn connection(visit: &Visit, in_force: Option<&SavedSettings>) -> Result<Connection> {
     let (store, site) = (&visit.state.store, &visit.site);
-    let Some(active) = active else {
+    let Some(saved) = in_force else {
         return Ok(Connection::NotSetUp);
     };
     if let Some(pause) = &site.pause {
-        let settings = &active.settings;
+        let settings = &saved.settings;
         let advice = settings.advise(&pause.error, Operation::CreateInvalidation);
         return Ok(Connection::Paused {
             since: pause.since,
@@ -125,7 +125,7 @@ async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Con
             waiting: Count(store.open_publishes(site.id).await?),
         });
     }
-    Ok(match (&active.report, active.tested_at) {
+    Ok(match (&saved.report, saved.tested_at) {
         (Some(report), Some(since)) if report.passed() => Connection::Connected { since },
         _ => Connection::Untested,
     })

@@ -35,7 +35,7 @@ pub(super) fn begin(visit: &Visit, saved: &Saved, settings: Settings) -> Running
         layout: visit.layout(Nav::Settings(Section::Connection)),
         progress,
     };
-    let (before, seen) = (saved.in_force().cloned(), saved.version());
+    let (before, seen) = (saved.settings_in_force().cloned(), saved.version());
     let visit = visit.clone();
     let tasks = visit.state.tasks.clone();
     // A task of its own, so that it does not end when the reader goes away, nor when the service
