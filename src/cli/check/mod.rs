@@ -258,7 +258,7 @@ fn readable(
 /// What is saved on the page counts before what the environment says, and the environment of now
 /// before that of the last start.
 fn in_force(saved: Vec<SavedSettings>, given: Option<Settings>) -> Option<Settings> {
-    let saved = saved.into_iter().find(|saved| saved.slot != Slot::Draft);
+    let saved = saved.into_iter().find(SavedSettings::is_in_force);
     match saved {
         Some(saved) if saved.slot == Slot::Active => Some(saved.settings),
         saved => given.or(saved.map(|saved| saved.settings)),

@@ -42,6 +42,11 @@ pub struct SavedSettings {
 }
 
 impl SavedSettings {
+    /// Whether publishes go by them. The store returns the environment's only while they do.
+    pub fn is_in_force(&self) -> bool {
+        self.slot != Slot::Draft
+    }
+
     pub fn has_failed(&self) -> bool {
         let report = self.report.as_ref();
         report.is_some_and(|report| !report.passed())
@@ -135,9 +140,8 @@ impl Store {
         site: SiteId,
     ) -> Result<Vec<(Slot, Result<SavedSettings>)>> {
         let mut rows = rows(database, site).await?;
-        if rows.iter().any(|row| row.slot == Slot::Active) {
-            rows.retain(|row| row.slot != Slot::Environment);
-        }
+        let in_force = in_force(&rows);
+        rows.retain(|row| row.slot == Slot::Draft || Some(row.slot) == in_force);
         let read = rows
             .into_iter()
             .map(|row| (row.slot, self.read_settings(site, row)));
@@ -236,6 +240,15 @@ impl Store {
 fn known<T: FromStr>(text: &str) -> Result<T> {
     text.parse()
         .map_err(|_| StoreError::UnknownItem(text.to_owned()))
+}
+
+/// Which of a site's settings are in force, if any are: what somebody saved comes before the
+/// environment.
+fn in_force(rows: &[Row]) -> Option<Slot> {
+    let slots = [Slot::Active, Slot::Environment];
+    slots
+        .into_iter()
+        .find(|slot| rows.iter().any(|row| row.slot == *slot))
 }
 
 /// What is stored for a site, by slot: the environment's settings, the active ones and the draft.

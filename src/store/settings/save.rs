@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{SettingsVersion, Slot, TestRun, rows};
+use super::{SettingsVersion, Slot, TestRun, in_force, rows};
 use crate::domain::notification::Event;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{Credentials, Settings, Step, StepOutcome};
@@ -229,11 +229,8 @@ impl Store {
     }
 }
 
-/// Which of a site's settings are in force, if any are.
 async fn slot_in_force(connection: &mut PgConnection, site: SiteId) -> Result<Option<Slot>> {
-    let rows = rows(connection, site).await?;
-    let mut slots = rows.into_iter().map(|row| row.slot);
-    Ok(slots.rfind(|slot| *slot != Slot::Draft))
+    Ok(in_force(&rows(connection, site).await?))
 }
 
 /// Returns whether there was anything.

@@ -23,7 +23,7 @@ impl Saved {
     }
 
     pub(super) fn in_force(&self) -> Option<&SavedSettings> {
-        self.0.iter().find(|saved| saved.slot != Slot::Draft)
+        self.0.iter().find(|saved| saved.is_in_force())
     }
 
     pub(super) fn draft(&self) -> Option<&SavedSettings> {
