@@ -17,7 +17,7 @@ const CAPACITY: usize = 10_000;
 const A_DAY: i64 = 86_400;
 
 /// How the edge behaves.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Paths that no purge reaches: their copies are a day old.

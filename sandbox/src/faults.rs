@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::iam::one_or_many;
 
 /// The calls of the API.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operation {
     Create,
@@ -26,7 +26,7 @@ impl Operation {
 }
 
 /// What goes wrong.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Fault {
     /// CloudFront's error envelope with this code.
@@ -85,7 +85,7 @@ impl fmt::Display for Fault {
 }
 
 /// When a fault happens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// Only these calls; every call when absent.

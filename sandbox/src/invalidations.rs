@@ -64,7 +64,7 @@ pub(crate) struct InvalidationView<'a> {
 }
 
 /// What counts towards the quotas of a distribution.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Load {
     pub(crate) files: usize,
     pub(crate) wildcards: usize,

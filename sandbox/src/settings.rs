@@ -11,7 +11,7 @@ use crate::iam::Policy;
 const ACCOUNT: &str = "123456789012";
 
 /// How the sandbox behaves. `null` in a quota or rate switches it off.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// Added to each API call, half before and half after it is handled.
@@ -104,7 +104,7 @@ impl Config {
 }
 
 /// The answer to a caller reference that comes again with unchanged paths.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AlreadyUsed {
     /// Documented: the existing invalidation.
@@ -114,7 +114,7 @@ pub(crate) enum AlreadyUsed {
 }
 
 /// What a `*` before the end of a path is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InnerWildcard {
     /// The current developer guide.
@@ -124,7 +124,7 @@ pub(crate) enum InnerWildcard {
 }
 
 /// A distribution or a distribution tenant, by ID.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Distribution {
     pub(crate) kind: Kind,
@@ -138,7 +138,7 @@ pub(crate) struct Distribution {
     pub(crate) wildcards_in_progress: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     #[default]
@@ -156,7 +156,7 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Partition {
     #[default]
     #[serde(rename = "aws")]
@@ -189,7 +189,7 @@ impl Partition {
 }
 
 /// An AWS account number.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Account(pub(crate) String);
 
@@ -200,7 +200,7 @@ impl Default for Account {
 }
 
 /// On unless it is switched off.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct CacheTags(pub(crate) bool);
 
@@ -211,7 +211,7 @@ impl Default for CacheTags {
 }
 
 /// An access key of an IAM user. Its secrets are read, and never written out.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
     #[serde(skip_serializing)]

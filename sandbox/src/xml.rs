@@ -10,7 +10,7 @@ const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
 const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
 
 /// What a `CreateInvalidation` asks for.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct InvalidationBatch {
     #[serde(rename = "@xmlns", skip_serializing)]
@@ -19,7 +19,7 @@ pub(crate) struct InvalidationBatch {
     pub(crate) caller_reference: String,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Paths {
     pub(crate) quantity: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Paths {
     pub(crate) items: Items,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Items {
     #[serde(default)]

@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// CloudFront, for all sites: credentials and signing region come with each call.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct CloudFront {
     client: Client,
 }

@@ -20,7 +20,7 @@ use crate::domain::Partition;
 /// profile files.
 ///
 /// The SDK client's identity cache keeps what it finds, and asks again before that expires.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct DefaultCredentials {
     chain: Arc<OnceCell<DefaultCredentialsChain>>,
     http: BoundedClient,

@@ -9,7 +9,7 @@ use super::{Item, KindCounts};
 /// That makes look-ups cheap: of all wildcards that sort at or before a path, only the last can
 /// cover it. If an earlier one did, everything between the two, the last one included, would begin
 /// with it and be covered already.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cover<'a> {
     /// By what the wildcard begins with.
     wildcards: BTreeMap<&'a str, Entry<'a>>,
@@ -18,7 +18,7 @@ pub struct Cover<'a> {
     bytes: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry<'a> {
     item: &'a Item,
     order: usize,

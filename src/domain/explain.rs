@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::{Canonical, Item};
 
 /// What becomes of one thing that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explanation {
     /// As it was given.
     pub given: String,
@@ -24,7 +24,7 @@ pub struct Explanation {
 }
 
 /// What becomes of one item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explained {
     /// The item.
     pub item: Item,
@@ -34,7 +34,7 @@ pub struct Explained {
 }
 
 /// What becomes of an item in a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "fate", content = "by")]
 pub enum Fate {
     /// It is sent as it is.

@@ -40,7 +40,7 @@ const MAX_WEIGHT: u64 = 1 << 32;
 const MAX_WILDCARDS: usize = 16;
 
 /// The paths known to have been published in the last 90 days, so probably cached.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct KnownPaths {
     sorted: Vec<String>,
 }
@@ -72,7 +72,7 @@ impl KnownPaths {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct FoldGoal {
     /// The items that may remain; folding goes on until no more do.
     pub items: usize,

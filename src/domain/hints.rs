@@ -9,7 +9,7 @@ use super::path::path_part;
 use super::{Canonical, Item, KnownPaths};
 
 /// What may have been meant instead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hint {
     /// What was asked for, as it was given.
     pub given: String,

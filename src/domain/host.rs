@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 253;
 ///
 /// Ports are left out on purpose: they make no difference to CloudFront's cache, and an editor's
 /// preview often has one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PublisherHost(String);
 
 text!(PublisherHost);

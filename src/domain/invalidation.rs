@@ -11,7 +11,7 @@ use super::{Item, Refused};
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(String);
 
@@ -58,7 +58,7 @@ impl CallerReference {
 }
 
 /// What one `CreateInvalidation` sends: a caller reference and the items that belong to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidationBatch {
     /// Stored before it is sent.
     pub caller_reference: CallerReference,

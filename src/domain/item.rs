@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{CacheTag, InvalidationPath, Refused};
 
 /// A path or a cache tag, always in the one spelling that CloudFront is sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Item {
     /// A path, perhaps with a wildcard at its end.

@@ -130,7 +130,7 @@ impl Sum for KindCounts {
 }
 
 /// How much CloudFront accepts: by quota, or right now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Items that may be in progress.
     pub items: PerKind<u32>,

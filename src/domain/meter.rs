@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 use super::Refused;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MicroUsd(pub u64);
 
 impl fmt::Display for MicroUsd {
@@ -42,7 +42,7 @@ impl FromStr for MicroUsd {
 }
 
 /// What AWS charges for invalidation paths. A wildcard or a tag is one path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prices {
     /// Paths a month that are free for an AWS account.
     pub free_paths: u64,
@@ -89,14 +89,14 @@ pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
     u64::try_from(projected).unwrap_or(u64::MAX)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthlyLimit {
     pub paths: u64,
     pub then: PastLimit,
 }
 
 /// What happens past a [`MonthlyLimit`]: the site owner's choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PastLimit {
     /// Publishes are folded.

@@ -1,6 +1,6 @@
 //! Why there was no answer from an address that somebody typed into a form.
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     #[error("the host name has no address")]
     NoAddress,

@@ -9,7 +9,7 @@ use super::text::text;
 const MAX_BYTES: usize = 255;
 
 /// Empty, or like `/live`: a slash first, none at the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginPath(String);
 
 text!(OriginPath);

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{DistributionId, InvalidationId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[strum(const_into_str)]
 pub enum Operation {
     /// `CreateInvalidation`, or `CreateInvalidationForDistributionTenant`.
@@ -29,7 +29,7 @@ impl Operation {
 }
 
 /// An error in AWS's words, or in ours where there was no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct AwsError {
     /// AWS's code, such as `AccessDenied`. Ours: [`AwsError::TIMEOUT`] and the others here.
@@ -191,7 +191,7 @@ impl AwsError {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum CreateOutcome {
     /// CloudFront accepted the batch, now or under the same caller reference before.
@@ -264,7 +264,7 @@ impl CreateOutcome {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.

@@ -47,13 +47,13 @@ const UNSAFE: &AsciiSet = &CONTROLS
 
 /// A path that CloudFront accepts: it begins with `/`, is encoded, and has `*` at most as its last
 /// character.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvalidationPath(String);
 
 text!(InvalidationPath);
 
 /// A path that was read, and whether it purges more than was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     pub path: InvalidationPath,
     /// The path was cut before a `~` and ends in a wildcard now.

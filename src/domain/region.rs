@@ -9,7 +9,7 @@ use super::Refused;
 
 /// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs
 /// (`arn:aws-cn:…`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Partition {
     /// The commercial regions.

@@ -11,7 +11,7 @@ pub const MAX_TAG_CHARACTERS: usize = 256;
 /// A cache tag as CloudFront is sent it: `#` and then 1 to 256 characters of visible ASCII,
 /// lower-cased, without comma and `*`. CloudFront compares tags without regard to case, so one
 /// spelling stands for all.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheTag(String);
 
 text!(CacheTag);

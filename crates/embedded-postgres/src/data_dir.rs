@@ -12,7 +12,7 @@ use super::Error;
 use super::error::DataDirContext;
 
 /// The account that PostgreSQL runs as.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
     pub(super) uid: u32,
     pub(super) gid: u32,

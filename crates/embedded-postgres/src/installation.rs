@@ -26,7 +26,7 @@ const USUAL_PLACES: &[(&str, &str, &str)] = &[
 ];
 
 /// One directory with `initdb` and `postgres`.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Installation {
     pub(super) major: u32,
     bin: PathBuf,

@@ -16,7 +16,7 @@ impl Settings {
 }
 
 /// Why it happened, and how to fix it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     pub cause: String,
     pub fix: String,

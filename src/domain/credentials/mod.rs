@@ -10,13 +10,13 @@ use super::pasted::{trimmed, visible};
 use super::text::text;
 
 /// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AccessKeyId(String);
 
 text!(AccessKeyId);
 
 /// Why a text is not an access key ID, in words for the user that never repeat what was typed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessKeyIdError {
     #[error("Enter the access key ID, for example AKIAIOSFODNN7EXAMPLE. {WHERE}")]
     Missing,
@@ -131,7 +131,7 @@ impl PartialEq for SecretAccessKey {
 }
 
 /// Why a text is not a secret access key, in words for the user that never repeat what was typed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretAccessKeyError {
     #[error(
         "Enter the secret access key. AWS shows it only once, when the access key is created; if it is lost, create a new access key."
@@ -203,7 +203,7 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Credentials {
     /// A key pair of an IAM user, entered in the settings.
     AccessKey {

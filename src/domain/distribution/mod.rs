@@ -10,13 +10,13 @@ use super::{Partition, Refused};
 
 /// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant
 /// distributions).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DistributionId(String);
 
 text!(DistributionId);
 
 /// A distribution ID found in what was pasted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recognised {
     pub id: DistributionId,
     /// The partition, if the pasted text names it, as an ARN or a console address does.

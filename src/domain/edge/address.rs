@@ -7,7 +7,7 @@ use url::{Host, Position, Url};
 use crate::domain::Refused;
 
 /// Scheme, host and perhaps a port: `https://www.example.com`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicAddress(Url);
 
 impl PublicAddress {

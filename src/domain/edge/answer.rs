@@ -7,7 +7,7 @@ use time::{OffsetDateTime, UtcOffset};
 const MAX_CHARACTERS: usize = 200;
 
 /// The parts of an answer that show where it came from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EdgeAnswer {
     pub http_status: u16,
     pub age: Option<u64>,

@@ -23,9 +23,9 @@ const MAX_AGE_SECONDS: u64 = 315_360_000;
 
 /// What readers get.
 #[derive(
-    Debug,
     Clone,
     Copy,
+    Debug,
     PartialEq,
     Eq,
     PartialOrd,
@@ -51,7 +51,7 @@ pub enum EdgeState {
 }
 
 /// What readers get of one page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EdgeCheck {
     /// What was fetched.
     #[schema(format = "uri")]
@@ -76,7 +76,7 @@ pub struct EdgeCheck {
 }
 
 /// The publish whose pages are looked at.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct CheckedPublish {
     pub address: PublicAddress,
     pub items: Vec<Item>,

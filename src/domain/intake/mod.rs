@@ -23,7 +23,7 @@ use super::{CacheTag, InvalidationPath, Item, OriginPath, Partition, PublisherHo
 pub const MAX_ITEMS: usize = 10_000;
 
 /// What a site's owner decided about its publishes, as one form changes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Publishing {
     /// Where readers find the site, if its pages are looked at there.
     pub public_address: Option<PublicAddress>,
@@ -38,7 +38,7 @@ pub struct Publishing {
 }
 
 /// The body of the publish hook. At least one of the three must say something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub struct PublishRequest {
@@ -84,7 +84,7 @@ where
 }
 
 /// What a publish means, in CloudFront's terms.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Canonical {
     /// Each item once, in order of first appearance. `/*` stands alone: it purges all that any path
     /// or tag could.
@@ -96,7 +96,7 @@ pub struct Canonical {
 }
 
 /// A path that could only be purged by purging more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Widened {
     /// The path as it was given.
     pub from: String,
@@ -105,7 +105,7 @@ pub struct Widened {
 }
 
 /// A path or tag that was asked for or added, and what it means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// As it was given; for a related page its canonical form.
     pub given: String,
@@ -116,7 +116,7 @@ pub struct Source {
 }
 
 /// Why something is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// It was asked for.
@@ -128,7 +128,7 @@ pub enum Origin {
 }
 
 /// One thing at fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Fault)]
 pub struct ItemError {
     /// Where it stands in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole.

@@ -15,7 +15,7 @@ const MAX_PAGES: usize = 50;
 const ARROW: &str = "=>";
 
 /// One line of “Related pages”: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelatedRule {
     /// What has to be published; `None` means any page.
     published: Option<Item>,

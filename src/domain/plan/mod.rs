@@ -42,7 +42,7 @@ use super::fold::KnownPaths;
 use super::{Item, KindCounts, Room};
 
 /// A publish that was accepted and not yet planned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     pub publish: Uuid,
     /// What is still to be sent of it, in canonical form.
@@ -60,7 +60,7 @@ impl Waiting {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
     /// The waiting publishes, oldest first.
     pub waiting: &'a [Waiting],
@@ -75,7 +75,7 @@ pub struct PlanInput<'a> {
     pub overdue: bool,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The invalidation batches in the order of sending. The first fits the room of now, each other
     /// the full quota.
@@ -94,7 +94,7 @@ pub struct Plan {
 }
 
 /// The items of one `InvalidationBatch`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedBatch {
     /// Each once, oldest first.
     pub items: Vec<Item>,
@@ -104,7 +104,7 @@ pub struct PlannedBatch {
 }
 
 /// Paths that did not have to be sent and paid for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Because several publishes asked for the same, or for what a wildcard among them covers.
     pub coalesced: u64,

@@ -4,7 +4,7 @@ use super::{Policy, Terms};
 use crate::domain::{Kind, KindCounts, Room};
 
 /// What one plan can use of what waits. No more has to be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub terms: Terms,
     pub room: Room,

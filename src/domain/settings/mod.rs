@@ -11,7 +11,7 @@ use super::pasted::may_hold_secret;
 use super::{AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey};
 
 /// Settings that are well-formed. A test shows whether AWS accepts them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub distribution_id: DistributionId,
     pub credentials: Credentials,
@@ -70,7 +70,7 @@ impl fmt::Debug for SettingsForm {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum SettingsField {
     DistributionId,
@@ -81,7 +81,7 @@ pub enum SettingsField {
 
 /// Everything that is wrong with a form: for each field at fault, what is wrong and what to do.
 /// Never repeats a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(BTreeMap<SettingsField, String>);
 
 impl FieldErrors {

@@ -30,7 +30,7 @@ const LIFETIME: Duration = Duration::minutes(30);
 /// The query of the address that a kept form is sent to again.
 const QUERY: &str = "kept";
 
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Kept {
     /// Where it was sent, below the prefix of `PUBLIC_URL`.
     path: String,

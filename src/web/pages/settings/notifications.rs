@@ -32,7 +32,7 @@ type Fields = BTreeMap<String, String>;
 const ENDPOINTS: usize = 6;
 const DELIVERIES: usize = 10;
 
-#[derive(Default, Deserialize, PartialEq)]
+#[derive(Default, PartialEq, Deserialize)]
 pub(crate) struct PageQuery {
     /// Only deliveries older than this one.
     before: Option<Uuid>,

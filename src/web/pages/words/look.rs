@@ -40,7 +40,7 @@ pub const WARNING: Look = look("Warning", Tone::Warn, "warning");
 pub const PROBLEM: Look = look("Problem", Tone::Bad, "cross");
 
 /// A colour, by its meaning; displayed as its CSS class.
-#[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tone {
     Quiet,
