@@ -1,5 +1,6 @@
 //! Planning what is new at a site, and claiming the first batch.
 
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 
 use super::look::{Look, MAX_HOLD, Next};
@@ -27,7 +28,7 @@ impl Look<'_> {
         let quota = limits.quota();
         let wanted = Wanted { terms, room, quota };
         let lacks = |kind: Kind| wanted.lacks(kind.one()).is_some();
-        if Kind::ALL.into_iter().any(lacks) {
+        if Kind::VARIANTS.iter().copied().any(lacks) {
             let kinds = store.kinds_waiting(self.connection, inputs.site).await?;
             if kinds == KindCounts::default() {
                 return Ok(Planned::Next(Next::Nothing));

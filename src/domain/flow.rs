@@ -104,6 +104,7 @@ fn capacity(rate: f64) -> f64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use strum::VariantArray as _;
     use time::macros::datetime;
 
     use super::*;
@@ -185,7 +186,7 @@ mod tests {
         let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
         assert_eq!(flow.narrow(limits.quota(), &limits), limits.quota());
         assert_eq!(flow.admits_at(files(5_000), &limits), None);
-        for kind in Kind::ALL {
+        for &kind in Kind::VARIANTS {
             assert_eq!(flow.full_at(kind, &limits), None);
         }
     }

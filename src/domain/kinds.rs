@@ -5,12 +5,12 @@ use std::iter::Sum;
 use std::ops::{Add, Index};
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::Item;
 
 /// The two kinds of item that CloudFront's quotas tell apart. Tags count as files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Kind {
     /// Paths without a wildcard, and tags.
@@ -20,8 +20,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
-
     /// One of this kind, and none of the other.
     pub fn one(self) -> KindCounts {
         PerKind::each(|kind| u32::from(kind == self))
@@ -80,7 +78,10 @@ impl KindCounts {
 
     /// The kinds that there is at least one of.
     pub fn kinds(self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(move |kind| self[*kind] > 0)
+        Kind::VARIANTS
+            .iter()
+            .copied()
+            .filter(move |kind| self[*kind] > 0)
     }
 
     pub fn only(self, is_wanted: impl Fn(Kind) -> bool) -> Self {

@@ -1,5 +1,7 @@
 //! Pieces of batches: cut to what one call may hold, and joined again.
 
+use strum::VariantArray as _;
+
 use super::{Item, Kind, KindCounts, PerKind, Room};
 
 /// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
@@ -23,9 +25,9 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     if counts.fits(room.items) && items.len() <= room.paths_per_request as usize {
         return vec![items.to_vec()];
     }
-    Kind::ALL
-        .into_iter()
-        .flat_map(|kind| {
+    Kind::VARIANTS
+        .iter()
+        .flat_map(|&kind| {
             let most = room.items[kind].min(room.paths_per_request).max(1) as usize;
             let mut of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
             // Paths before tags: pieces that hold the same go together again.

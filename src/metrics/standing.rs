@@ -6,6 +6,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
+use strum::VariantArray as _;
 
 use super::{PREFIX, seconds};
 use crate::domain::{Kind, Quotas, WaitReason};
@@ -90,7 +91,7 @@ fn register_quotas(registry: &mut Registry, distributions: &[(String, Quotas)]) 
     let (used, unconfirmed, quota, call) = (gauges(), gauges(), gauges(), gauges());
     let (full, learned) = (gauges(), Gauges::default());
     for (distribution, quotas) in distributions {
-        for kind in Kind::ALL {
+        for &kind in Kind::VARIANTS {
             let believed = quotas.of(kind);
             let labels = [
                 ("distribution", distribution.clone()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use strum::VariantArray;
 
 use crate::support::Mood;
 
@@ -43,7 +44,7 @@ pub(crate) enum Outage {
 }
 
 /// What people and AWS do meanwhile, and undo afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(crate) enum Mishap {
     /// A site's access key is disabled.
     KeyOff,
@@ -64,17 +65,6 @@ pub(crate) enum Mishap {
 }
 
 impl Mishap {
-    const ALL: [Self; 8] = [
-        Self::KeyOff,
-        Self::KeyMayNotAsk,
-        Self::KeyMayNotCreate,
-        Self::PollsFail,
-        Self::SettingsMove,
-        Self::SiteRemoved,
-        Self::ClocksStep,
-        Self::ClockAhead,
-    ];
-
     /// As the report counts it.
     pub(crate) const fn kind(self) -> &'static str {
         match self {
@@ -149,7 +139,7 @@ impl Schedule {
         let mut steps = Vec::new();
         let mut at = millis(rng, 2_000..6_000);
         loop {
-            let mut kinds = Mishap::ALL;
+            let mut kinds = Mishap::VARIANTS.to_vec();
             rng.shuffle(&mut kinds);
             for what in kinds {
                 let lasts = millis(rng, 3_000..20_000);

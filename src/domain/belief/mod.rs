@@ -9,6 +9,7 @@
 mod kind;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 use time::{Duration, OffsetDateTime};
 
 use self::kind::Opinion;
@@ -231,7 +232,7 @@ impl Beliefs {
 
     /// Without CloudFront's word that a quota is full, where something has ended since.
     pub fn with_room(mut self) -> Self {
-        for kind in Kind::ALL {
+        for &kind in Kind::VARIANTS {
             self.of_mut(kind).full_at = None;
         }
         self

@@ -1,5 +1,6 @@
 //! What a refusal says about how much one call may hold.
 
+use strum::VariantArray as _;
 use time::Duration;
 
 use super::{AfterCreate, Sent};
@@ -16,7 +17,7 @@ impl Sent<'_> {
     /// Whether CloudFront has accepted a call of this size.
     fn is_proven(&self, size: KindCounts) -> bool {
         let is_proven = |kind: &Kind| size[*kind] <= self.beliefs.of(*kind).accepted;
-        Kind::ALL.iter().all(is_proven)
+        Kind::VARIANTS.iter().all(is_proven)
     }
 
     /// Whether `Throttling` may be about the size of a call that may have been accepted before.
@@ -42,7 +43,7 @@ impl Sent<'_> {
             let belief = self.beliefs.of(kind);
             belief.most.is_some() && size[kind] > belief.accepted
         };
-        let grown = Kind::ALL.into_iter().any(is_trial);
+        let grown = Kind::VARIANTS.iter().copied().any(is_trial);
         match self.is_proven(size) {
             true => self.beliefs.throttled > 1,
             false => self.spare_call || self.beliefs.throttled > 0 || grown,
