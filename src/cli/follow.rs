@@ -18,7 +18,8 @@ const UNWATCHED: Duration = Duration::from_secs(20);
 /// Between two questions, in case the service holds no answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The API's publish, and the part of it that is put into words.
+/// The API's publish, and the part of it that is put into words. The service may be older or newer
+/// than this program, so that fields may be missing or unknown, and states are plain text.
 #[derive(Deserialize)]
 pub(super) struct Published {
     #[serde(skip)]
