@@ -34,7 +34,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16) {
                 NEXT_PAUSE
             }
             Err(error) => {
-                tracing::warn!(%error, "the history cannot be pruned yet");
+                tracing::warn!(%error, "could not prune the history yet");
                 DATABASE_PAUSE
             }
         };
@@ -47,7 +47,7 @@ pub async fn follow(store: Store, clock: Clock, history_days: u16, mut changes: 
     loop {
         changes.sites_changed().await;
         if let Err(error) = delete_removed_sites(&store, &clock, history_days).await {
-            tracing::warn!(%error, "what removed sites left behind cannot be deleted yet");
+            tracing::warn!(%error, "could not yet delete what removed sites left behind");
         }
     }
 }

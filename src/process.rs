@@ -10,7 +10,7 @@ pub fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit on open files could not be raised");
+        tracing::warn!(%error, "could not raise the limit on open files");
     }
 }
 

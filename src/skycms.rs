@@ -57,7 +57,7 @@ pub(crate) enum SessionCheck {
 }
 
 fn proves_nothing(page: &Url) -> SessionCheck {
-    tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
+    tracing::error!(%page, "SkyCMS shows this page to everybody, so it proves nothing: {SEE}");
     SessionCheck::ProvesNothing
 }
 

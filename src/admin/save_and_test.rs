@@ -54,7 +54,7 @@ impl Tester {
         let rules = self.store.publishing(site_id).await;
         let address = rules.map(|(rules, _)| rules.public_address);
         let address = address.unwrap_or_else(|error| {
-            tracing::warn!(site, %error, "the public address is not known");
+            tracing::warn!(site, %error, "could not read the public address");
             None
         });
         let (id, distribution) = (self.clock.id(), &settings.distribution_id);

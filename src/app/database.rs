@@ -48,7 +48,7 @@ impl Database {
         let is_there = embedded_postgres::is_initialised(directory);
         if config.database_url.is_none() && is_there.is_ok_and(|is_there| !is_there) {
             tracing::warn!(
-                "DATABASE_URL is not set: a new database is made in {}, which only a service with that DATA_DIR uses",
+                "DATABASE_URL is not set: creating a new database in {}, which only a service with that DATA_DIR will use",
                 directory.display()
             );
         }
@@ -72,7 +72,7 @@ impl Database {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let (options, unknown) = connect_options(url)?;
             for name in unknown {
-                tracing::warn!("DATABASE_URL: the parameter {name} is not known and left out");
+                tracing::warn!("DATABASE_URL: ignoring the unknown parameter {name}");
             }
             (options, None)
         } else {

@@ -183,9 +183,7 @@ pub(super) async fn seed_password(state: &AppState, config: &Config) -> Result<(
     if let Some(password) = &config.access.admin_password {
         let hash = state.hasher.hash(password).await?;
         if store.set_first_password(&hash, state.clock.now()).await? {
-            tracing::info!(
-                "the password of admin is the one in ADMIN_PASSWORD; change it on the page"
-            );
+            tracing::info!("set the password of admin from ADMIN_PASSWORD; change it on the page");
         }
         return Ok(());
     }

@@ -47,7 +47,7 @@ pub(super) async fn follow(state: AppState, replica: Uuid) {
                     is_behind = refreshed.is_err();
                     if let Err(error) = refreshed {
                         retry.set(tokio::time::sleep(RETRY_PAUSE));
-                        tracing::warn!(%error, "the sites could not be read again yet");
+                        tracing::warn!(%error, "could not reload the sites yet");
                     }
                 }
                 for change in heard {
@@ -57,7 +57,7 @@ pub(super) async fn follow(state: AppState, replica: Uuid) {
         };
         let (ended, ()) = tokio::join!(listening, acting);
         if let Err(error) = ended {
-            tracing::warn!(%error, "listening to the database ended; trying again");
+            tracing::warn!(%error, "stopped listening to the database; trying again");
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

@@ -86,7 +86,7 @@ impl App {
         let (stop, tasks) = (state.stop.clone(), state.tasks.clone());
         let store = state.store.clone();
         if let Some(operations) = &operations {
-            tracing::info!(operations = %operations.local_addr()?, "health and metrics have a listener of their own");
+            tracing::info!(operations = %operations.local_addr()?, "serving health and metrics on an address of their own");
         }
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let mut needed = background.start(&state);
@@ -97,7 +97,7 @@ impl App {
         let mut ended = tokio::select! {
             () = shutdown => Ok(()),
             Some(ended) = needed.join_next() => Err(match ended {
-                Ok(()) => std::io::Error::other("a part of it ended by itself"),
+                Ok(()) => std::io::Error::other("one of its tasks ended unexpectedly"),
                 Err(panicked) => std::io::Error::other(panicked),
             }),
         };
@@ -119,11 +119,11 @@ impl App {
         if let Some(embedded) = embedded {
             tokio::select! {
                 () = embedded.stop() => {}
-                () = limit => tracing::warn!("the embedded PostgreSQL is left to stop by itself"),
+                () = limit => tracing::warn!("leaving the embedded PostgreSQL to stop on its own"),
             }
         }
         if finished.is_err() {
-            tracing::warn!("something did not finish in time; its leases run out by themselves");
+            tracing::warn!("not everything finished in time; its leases will expire");
         }
         ended?;
         tracing::info!("stopped");
@@ -134,12 +134,12 @@ impl App {
 fn warn_about(config: &Config) {
     if let Some(host) = host_without_tls(config) {
         tracing::warn!(
-            "DATABASE_URL: has no sslmode, so that {host} may be talked to without TLS; add ?sslmode=verify-full, or \
-             ?sslmode=disable where the network between is trusted"
+            "DATABASE_URL: has no sslmode, so the connection to {host} may not use TLS; add ?sslmode=verify-full, or \
+             ?sslmode=disable if the network in between is trusted"
         );
     }
     for name in &config.without_effect {
-        tracing::warn!("{name}: is set and has no effect; .env.example lists every variable");
+        tracing::warn!("{name}: is set but has no effect; .env.example lists every variable");
     }
 }
 

@@ -60,7 +60,7 @@ impl Dispatcher {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(site = %turn.site, %error, "a call could not be claimed");
+                    tracing::warn!(site = %turn.site, %error, "could not claim a call");
                     // The turn lasts through the pause, so that it is not claimed again at once.
                     tokio::time::sleep(DATABASE_PAUSE).await;
                     return Ended::Later;

@@ -36,7 +36,7 @@ pub struct EdgeChecker {
 
 impl Worker for EdgeChecker {
     type Claim = EdgeClaim;
-    const TROUBLE: &str = "pages cannot be checked yet";
+    const TROUBLE: &str = "could not check pages yet";
 
     async fn claim(&self, most: usize) -> Result<Vec<EdgeClaim>, StoreError> {
         let (token, now) = (self.clock.id(), self.clock.now());
@@ -55,7 +55,7 @@ impl Worker for EdgeChecker {
         match recorded {
             Ok(true) => self.count(&claim, &checks, again.is_none(), now),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "what was found at the edge could not be stored"),
+            Err(error) => tracing::warn!(%error, "could not store what was found at the edge"),
         }
     }
 }
@@ -106,7 +106,7 @@ impl EdgeChecker {
         }
         if is_last {
             let worst = worst.map(|state| state.into_str());
-            tracing::info!(site = %claim.site, publish = %claim.id, worst, "looked at the edge");
+            tracing::info!(site = %claim.site, publish = %claim.id, worst, "checked the edge");
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Notifier {
 
 impl Worker for Notifier {
     type Claim = DeliveryClaim;
-    const TROUBLE: &str = "notifications cannot be sent yet";
+    const TROUBLE: &str = "could not send notifications yet";
 
     async fn claim(&self, most: usize) -> Result<Vec<DeliveryClaim>, StoreError> {
         let (token, now) = (self.clock.id(), self.clock.now());
@@ -66,7 +66,7 @@ impl Worker for Notifier {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(%error, "how a notification ended could not be stored");
+                tracing::warn!(%error, "could not store the outcome of a notification");
                 return;
             }
         }

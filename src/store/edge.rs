@@ -69,7 +69,7 @@ impl Store {
             let (Ok(address), Ok(items)) =
                 (PublicAddress::parse(&address, true), parse_items(row.items))
             else {
-                tracing::error!(publish = %row.publish_id, "the pages of a publish cannot be checked");
+                tracing::error!(publish = %row.publish_id, "could not read the pages of a publish, so they are not checked");
                 unreadable.push(row.publish_id);
                 continue;
             };

@@ -110,7 +110,7 @@ impl Store {
             match opened {
                 Ok(secret) => secrets.entry(site).or_default().push(secret),
                 Err(error) => {
-                    tracing::error!(%site, secret = %row.id, %error, "a signing secret is left out");
+                    tracing::error!(%site, secret = %row.id, %error, "could not read a signing secret; ignoring it");
                 }
             }
         }

@@ -167,7 +167,7 @@ impl Store {
             let secret = match self.open(SecretOf::KeyPair(site.id, row.id), &row.secret) {
                 Ok(secret) => secret,
                 Err(error) => {
-                    tracing::error!(site = %site.id, key_pair = %row.id, %error, "a key pair is left out");
+                    tracing::error!(site = %site.id, key_pair = %row.id, %error, "could not read a key pair; ignoring it");
                     continue;
                 }
             };

@@ -98,7 +98,7 @@ impl Store {
             let (Ok(distribution), Ok(cloudfront_id)) = names else {
                 // Replicas of the version that wrote it can ask.
                 tracing::error!(%site, invalidation = %row.id, row.distribution_id, row.cloudfront_id,
-                    "unknown form of ID, so CloudFront is not asked about this invalidation");
+                    "unknown form of ID; not asking CloudFront about this invalidation");
                 continue;
             };
             let settings = match known.entry(row.site_id) {
@@ -110,7 +110,7 @@ impl Store {
                         Ok(settings) => Ok(settings),
                         // Only its own invalidations cannot be asked about; others are not held up.
                         Err(error) if error.is_about_a_row() => {
-                            tracing::warn!(%site, %error, "the invalidations of a site cannot be asked about");
+                            tracing::warn!(%site, %error, "could not read the settings of a site to ask about its invalidations");
                             Err(error.in_place_of_aws())
                         }
                         Err(error) => return Err(error),

@@ -57,7 +57,7 @@ impl LastUsed {
         let store = self.store.clone();
         self.tasks.spawn(async move {
             if let Err(error) = within(DATABASE_LIMIT, store.note_use(proof, now)).await {
-                tracing::warn!(%error, "the last use of a token could not be noted");
+                tracing::warn!(%error, "could not record the last use of a token");
             }
         });
     }

@@ -44,7 +44,7 @@ impl PublishNotifier {
             }
             let announce = store.announce_work(&sites, replica);
             if let Err(error) = within(DATABASE_LIMIT, announce).await {
-                tracing::debug!(%error, "other replicas could not be notified of what was published");
+                tracing::debug!(%error, "could not notify other replicas of what was published");
             }
             tokio::time::sleep(MOMENT).await;
         }

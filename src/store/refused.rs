@@ -110,7 +110,7 @@ impl RefusedCalls {
             }
             let added = within(DATABASE_LIMIT, self.store.add_refused(&calls)).await;
             if let Err(error) = added {
-                tracing::warn!(%error, "refused calls could not be noted");
+                tracing::warn!(%error, "could not record refused calls");
             }
             tokio::time::sleep(WRITE_EVERY).await;
         }

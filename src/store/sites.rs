@@ -236,7 +236,7 @@ fn understood<T: FromStr<Err: fmt::Display>>(site: &str, stored: &[String]) -> V
         .filter_map(|text| {
             T::from_str(text)
                 .inspect_err(|error| {
-                    tracing::error!(site, %error, "a stored entry is left out");
+                    tracing::error!(site, %error, "could not read a stored entry; ignoring it");
                 })
                 .ok()
         })

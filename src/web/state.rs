@@ -64,7 +64,7 @@ impl AppState {
     /// Lets this replica see a change of sites at once; the others are notified.
     pub(crate) async fn refresh_sites(&self) {
         if let Err(error) = self.directory.refresh(&self.store).await {
-            tracing::warn!(%error, "the sites could not be read again yet");
+            tracing::warn!(%error, "could not reload the sites yet");
         }
         self.wake.wake();
     }

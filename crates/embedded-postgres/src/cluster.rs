@@ -61,7 +61,7 @@ impl Cluster {
     pub(super) fn shorten_log(&self) {
         let is_long = fs::symlink_metadata(self.log()).is_ok_and(|log| log.len() > MAX_LOG_BYTES);
         if is_long && let Err(error) = self.empty_log() {
-            warn!(%error, "the log of the embedded PostgreSQL grows on");
+            warn!(%error, "could not empty the log of the embedded PostgreSQL, which goes on growing");
         }
     }
 
@@ -212,7 +212,7 @@ impl Cluster {
             sleep(pause).await;
             match self.launch().await {
                 Ok(postmaster) => {
-                    info!("the embedded PostgreSQL is back");
+                    info!("the embedded PostgreSQL is running again");
                     return postmaster;
                 }
                 Err(error) => error!(%error, "the embedded PostgreSQL did not start"),

@@ -76,7 +76,7 @@ impl Check {
         for name in &config.without_effect {
             report.warn(
                 "configuration",
-                format!("{name} is set and has no effect"),
+                format!("{name} is set but has no effect"),
                 "Correct its name, or remove it: .env.example lists every variable.",
             );
         }
@@ -105,8 +105,8 @@ fn encryption(report: &mut Report, config: &Config) {
     if let Some(host) = host_without_tls(config) {
         report.warn(
             "encryption",
-            format!("DATABASE_URL has no sslmode: {host} may be talked to without TLS"),
-            "Add ?sslmode=verify-full, or ?sslmode=disable where the network between is trusted.",
+            format!("DATABASE_URL has no sslmode: the connection to {host} may not use TLS"),
+            "Add ?sslmode=verify-full, or ?sslmode=disable if the network in between is trusted.",
         );
     }
 }

@@ -125,7 +125,7 @@ impl Store {
                 Ok(claim) => claims.extend(claim),
                 // Tried again when the lease ends; other endpoints are not held up.
                 Err(error) if error.is_about_a_row() => {
-                    tracing::error!(endpoint = %due.id, %error, "an endpoint cannot be notified");
+                    tracing::error!(endpoint = %due.id, %error, "could not notify an endpoint");
                 }
                 Err(error) => return Err(error),
             }

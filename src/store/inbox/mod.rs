@@ -257,7 +257,7 @@ impl Writer {
                 }
                 Err(error) if is_refusal(&error) => {
                     if batch.len() == 1 {
-                        tracing::error!(%error, "a publish was refused by the database");
+                        tracing::error!(%error, "the database refused a publish");
                         let _ = batch.remove(0).answer.send(Err(InboxError::Refused));
                         return;
                     }
@@ -269,7 +269,7 @@ impl Writer {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, publishes = batch.len(), "publishes could not be stored yet");
+                    tracing::warn!(%error, publishes = batch.len(), "could not store publishes yet");
                     if let Some(mut connection) = self.connection.take() {
                         connection.close_on_drop();
                     }

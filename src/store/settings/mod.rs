@@ -128,7 +128,7 @@ impl Store {
         for (_, read) in self.read(database, site).await? {
             match read {
                 Ok(saved) => readable.push(saved),
-                Err(error) => tracing::error!(%site, %error, "saved settings cannot be read"),
+                Err(error) => tracing::error!(%site, %error, "could not read saved settings"),
             }
         }
         Ok(readable)

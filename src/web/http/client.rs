@@ -32,9 +32,9 @@ impl ClientAddress {
         {
             tracing::warn!(
                 %proxy,
-                "{proxy} passes requests on as a proxy does, and TRUSTED_PROXIES does not name it: all who come that way \
-                 count as one address, and one who guesses passwords locks out the others. If it is your proxy, have it \
-                 send X-Forwarded-For and name it there"
+                "{proxy} forwards requests as a proxy does, but TRUSTED_PROXIES does not name it: everybody behind it counts \
+                 as one address, and somebody who guesses passwords locks out all the others. If it is your proxy, add \
+                 it to TRUSTED_PROXIES and have it send X-Forwarded-For"
             );
         }
         Self(client(peer, headers, trusted))

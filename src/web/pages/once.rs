@@ -67,7 +67,7 @@ impl Ending {
     pub(crate) async fn note(&self, state: &AppState) {
         let (ended, now) = (SecretString::from("ended"), state.clock.now());
         if let Err(error) = state.store.keep_typed(&self.0, &ended, now).await {
-            tracing::warn!(%error, "could not note what a button ended; a second press will be answered 404");
+            tracing::warn!(%error, "could not record what a button ended; a second press will be answered 404");
         }
     }
 

@@ -187,7 +187,7 @@ impl Visit {
         if let Err(error) = self.visitor.audit(action, Some(site), detail).await {
             let what = action.into_str();
             let cause = error.source().map(tracing::field::display);
-            tracing::error!(%site, what, cause, "missing from the audit");
+            tracing::error!(%site, what, cause, "could not record a change in the audit log");
         }
     }
 

@@ -150,7 +150,7 @@ async fn a_parameter_that_is_not_known_is_named_without_its_value() {
     variables.insert("DATABASE_URL".into(), url.into());
     let said = run(&variables, &["site", "list"]).await;
     assert_eq!(said.code(), 0, "{said:?}");
-    let words = "DATABASE_URL: the parameter sslpassword is not known";
+    let words = "DATABASE_URL: ignoring the unknown parameter sslpassword";
     assert!(said.stderr.contains(words), "{said:?}");
     assert!(!said.stderr.contains("violet"), "{said:?}");
 }

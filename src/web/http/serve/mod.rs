@@ -125,7 +125,7 @@ pub(crate) async fn serve(
         .await
         .is_err()
     {
-        tracing::warn!("answers that did not end in time are cut");
+        tracing::warn!("cutting off answers that did not finish in time");
     }
     tasks.shutdown().await;
 }
