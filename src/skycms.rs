@@ -27,7 +27,7 @@ const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// How many sessions are asked about at once: of known users, and as many of strangers, who may
 /// have made theirs up.
 const AT_ONCE: usize = 8;
-/// For how long a user's session is still known as one, after its check no longer counts.
+/// How long a user's session is still known as one after its check no longer counts.
 const REMEMBERED: Duration = Duration::HOUR;
 /// How many sessions are remembered.
 const MAX_SESSIONS: usize = 4_096;

@@ -36,7 +36,7 @@ impl Invalidation {
         }
     }
 
-    /// As the admin API and the page show it.
+    /// The invalidation as the admin API and the page show it.
     pub(crate) fn view(&self, now: OffsetDateTime) -> InvalidationView<'_> {
         InvalidationView {
             id: &self.id,

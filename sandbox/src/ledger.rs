@@ -45,7 +45,7 @@ pub(crate) struct Ledger {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Counters {
     pub(crate) calls: u64,
-    /// By operation and outcome.
+    /// The number of calls by operation and outcome.
     pub(crate) outcomes: BTreeMap<String, BTreeMap<String, u64>>,
     pub(crate) faults: u64,
     /// Paths of accepted invalidations: what AWS would charge for.

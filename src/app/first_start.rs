@@ -35,8 +35,8 @@ pub(super) struct NewKey {
 }
 
 impl Keys {
-    /// Of a service that is stopped. Where there is none, one is made, for [`settle`] to write
-    /// down.
+    /// The keys of a service that is stopped. Where there is none, one is made, for [`settle`] to
+    /// write down.
     pub(super) fn find_or_make(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         Self::find(config, |path| {
             let bytes = clock.random::<32>();
@@ -48,7 +48,7 @@ impl Keys {
         })
     }
 
-    /// Of a service that is running: none is made.
+    /// The keys of a service that is running: none is made.
     pub(super) fn in_use(config: &Config) -> Result<Self, AppError> {
         Self::find(config, |path| Err(trouble(&path, LOST)))
     }

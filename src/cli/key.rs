@@ -124,7 +124,7 @@ fn no_such(access_key_id: &str) -> CliError {
     CliError::WrongUse(format!("the site has no key pair `{access_key_id}`"))
 }
 
-/// As a shell or a file of variables takes it.
+/// Prints a key pair as a shell or a file of variables takes it.
 fn print(pair: &NewKeyPair) -> Result<(), CliError> {
     note("the key pair, shown this once:");
     say(format_args!("AWS_ACCESS_KEY_ID={}", pair.access_key_id))?;

@@ -96,8 +96,8 @@ fn network(text: &str) -> Result<IpNet, String> {
         .ok_or_else(|| format!("`{text}` is not an address or a network such as 10.1.2.0/24"))
 }
 
-/// As callers' addresses are compared with it: IPv4 within IPv6, such as `::ffff:10.1.2.0/120`, is
-/// IPv4. `None` if it is wider than all of IPv4.
+/// The network in the form that callers' addresses are compared with: IPv4 within IPv6, such as
+/// `::ffff:10.1.2.0/120`, becomes IPv4. `None` if it is wider than all of IPv4.
 fn canonical(network: IpNet) -> Option<IpNet> {
     let address = network.addr().to_canonical();
     if address == network.addr() {

@@ -9,7 +9,7 @@ use super::limits::SKEW;
 /// no money and little time, while a key that is slower than this makes its sites wait for each
 /// other long after the trouble has passed.
 const MIN_RATE_SHARE: f64 = 1.0 / 4.0;
-/// By how much each accepted call raises a rate that throttling has lowered.
+/// The factor by which each accepted call raises a rate that throttling has lowered.
 const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may take to arrive than those after them, since
 /// they have to connect. To AWS the later ones would look early by that much.

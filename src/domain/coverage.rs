@@ -11,7 +11,7 @@ use super::{Item, KindCounts};
 /// with it and be covered already.
 #[derive(Clone, Debug, Default)]
 pub struct Cover<'a> {
-    /// By what the wildcard begins with.
+    /// Keyed by what the wildcard begins with.
     wildcards: BTreeMap<&'a str, Entry<'a>>,
     files: BTreeMap<&'a str, Entry<'a>>,
     inserted: usize,

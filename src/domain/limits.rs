@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::meter::Prices;
 use super::{Kind, KindCounts, PerKind, Room};
 
-/// By how much the clocks of replicas may differ.
+/// How far the clocks of replicas may differ.
 pub const SKEW: Duration = Duration::seconds(5);
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);

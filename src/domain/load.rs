@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
     pub publishes: usize,
-    /// Of their items.
+    /// The length of their items.
     pub bytes: usize,
 }
 

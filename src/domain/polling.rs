@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{AwsError, GetOutcome};
 
-/// For how long a call without a usable answer is repeated.
+/// How long a call without a usable answer is repeated.
 pub(super) const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);

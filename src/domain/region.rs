@@ -134,7 +134,7 @@ const fn region(partition: Partition, code: &'static str, name: &'static str) ->
     }
 }
 
-/// As AWS's SDKs list them in November 2026, except those of partitions without CloudFront
+/// The regions that AWS's SDKs list in November 2026, except those of partitions without CloudFront
 /// (GovCloud, ISO): the recommended one first, then by partition and name.
 static REGIONS: [Region; 39] = {
     use Partition::{Aws, AwsCn, AwsEusc};

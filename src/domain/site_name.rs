@@ -10,7 +10,7 @@ use super::text::text;
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
 
-/// As long as a label of a host name.
+/// The same as for a label of a host name.
 const MAX_LENGTH: usize = 63;
 
 /// Where a site's pages are, below `PUBLIC_URL`. Those of `default` are at the root, where they

@@ -48,7 +48,7 @@ impl Attempts {
         }
     }
 
-    /// With one more, which begins now, of those within `memory`.
+    /// The attempts within `memory`, and one more that begins now.
     pub fn and_one_more(self, memory: Duration, now: OffsetDateTime) -> Self {
         Self {
             failures: self.recent(memory, now).saturating_add(1),

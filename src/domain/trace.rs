@@ -12,7 +12,7 @@ text!(TraceParent);
 impl TraceParent {
     /// Reads the header. An invalid one is ignored: a broken trace must not stop a publish.
     ///
-    /// Of a version that is not known yet, only the beginning is read, which all versions share.
+    /// Only the beginning of a version that is not known yet is read, which all versions share.
     pub fn parse(header: &str) -> Option<Self> {
         let (known, rest) = header.split_at_checked(55)?;
         let fields: Vec<&str> = known.split('-').collect();

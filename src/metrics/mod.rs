@@ -181,7 +181,7 @@ fn histogram<const N: usize>(
 }
 
 impl Inner {
-    /// So that the first event is seen as an increase.
+    /// Makes every series exist at zero, so that its first event is seen as an increase.
     fn begin_at_zero(&self) {
         for status in InvalidationStatus::VARIANTS {
             if *status != InvalidationStatus::Queued.into_str() {

@@ -46,7 +46,7 @@ pub(super) struct Answer {
 }
 
 impl PublicClient {
-    /// With `allow_private`, private addresses are called too, and plain http.
+    /// Creates a client. If `allow_private` is set, it calls private addresses too, and plain http.
     ///
     /// # Errors
     /// If this machine's certificate authorities cannot be read.

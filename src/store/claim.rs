@@ -234,8 +234,8 @@ async fn take_call(
     Ok(taken)
 }
 
-/// Notes that the site does not wait, and what is left behind: whether there was no room for some
-/// publishes, and until when the monthly limit holds some back.
+/// Records that the site does not wait, and what is left behind: whether there was no room for some
+/// publishes, and how long the monthly limit holds some back.
 async fn mark(
     connection: &mut PgConnection,
     site: SiteId,

@@ -29,7 +29,7 @@ pub struct NewEndpoint {
 pub struct EndpointView {
     pub id: Uuid,
     pub kind: EndpointKind,
-    /// As much of its address as may be shown.
+    /// The part of its address that may be shown.
     pub shown: String,
     pub events: Vec<Event>,
     pub created_at: OffsetDateTime,

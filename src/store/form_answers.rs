@@ -15,7 +15,7 @@ pub type FormHash = [u8; 32];
 /// made it, rather than an earlier submit of the form.
 pub type Answered = (SecretString, bool);
 
-/// Whom a new secret is shown to, once.
+/// Who is shown a new secret, once.
 #[derive(Clone, Copy, Debug)]
 pub enum ShownTo<'a> {
     /// Nobody: whoever gave it has it.

@@ -28,7 +28,7 @@ pub struct KeyPairView {
     pub last_used_at: Option<OffsetDateTime>,
 }
 
-/// Whom a new key pair is for.
+/// The sender that a new key pair is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'a> {
     pub name: &'a str,

@@ -31,7 +31,7 @@ pub struct Day {
 pub struct Underway {
     /// Items that wait to be sent.
     pub items: i64,
-    /// Since when the oldest has been waiting.
+    /// When the oldest of them began to wait.
     pub oldest: Option<OffsetDateTime>,
 }
 

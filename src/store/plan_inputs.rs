@@ -33,21 +33,21 @@ pub struct PlanInputs {
     /// The limits of the distribution: as configured, and as learned.
     pub limits: Limits,
     pub beliefs: Beliefs,
-    /// Whose rate `bucket` is: the access key's or, until AWS has accepted a signature with it, the
-    /// site's own.
+    /// What the rate in `bucket` belongs to: the access key or, until AWS has accepted a signature
+    /// with it, the site itself.
     pub(super) rate_key: String,
     /// The rate, as it is now.
     pub bucket: Bucket,
     /// When something last ended at the distribution.
     pub completed_at: Option<OffsetDateTime>,
-    /// Since when each call for the site has left publishes waiting for room.
+    /// When calls for the site began to leave publishes waiting for room, each of them since.
     pub backlog_since: Option<OffsetDateTime>,
     pub shortage: Shortage,
-    /// Since when AWS has been rejecting the settings.
+    /// When AWS began to reject the settings.
     pub paused_since: Option<OffsetDateTime>,
     /// When the settings are next tried, if it is paused.
     pub resume_at: Option<OffsetDateTime>,
-    /// Until when another call to the distribution may be in progress, for any of its sites.
+    /// When any other call to the distribution will be over, for whichever of its sites.
     pub leased_until: Option<OffsetDateTime>,
     /// Invalidations of the site that are stored and not accepted.
     pub stored: i64,

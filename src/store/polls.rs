@@ -28,7 +28,7 @@ pub struct PollClaim {
     pub distribution: DistributionId,
     pub cloudfront_id: InvalidationId,
     pub submitted_at: OffsetDateTime,
-    /// Since when questions about it have had no usable answer.
+    /// When questions about it began to have no usable answer.
     pub unanswered_since: Option<OffsetDateTime>,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,

@@ -159,7 +159,7 @@ impl Store {
 pub(super) struct Holds {
     /// What holds those that fit the month's limit, if anything does.
     why: Option<(WaitReason, Option<WaitNote>)>,
-    /// How many paths are left of the limit while it holds back some, and until when it does.
+    /// How many paths are left of the limit while it holds back some, and how long it does.
     limited: Option<(u64, OffsetDateTime)>,
 }
 

@@ -25,10 +25,10 @@ pub enum SealError {
     NoKey,
 }
 
-/// Whose secret it is that is sealed for good: a row of a site, or the admin's account.
+/// The owner of a secret that is sealed for good: a row of a site, or the admin's account.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SecretOf {
-    /// By the name of their slot.
+    /// Identified by the name of their slot.
     Settings(SiteId, &'static str),
     Token(SiteId, Uuid),
     HookSecret(SiteId, Uuid),
@@ -78,7 +78,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// By the operator's keys, each of 32 random bytes.
+    /// Takes the operator's keys, each of 32 random bytes.
     pub fn new(keys: &[SecretBox<[u8; 32]>]) -> Result<Self, SealError> {
         let keys = keys
             .iter()

@@ -19,7 +19,7 @@ use crate::domain::{
     AwsError, HookSecret, KeyPair, Partition, PublisherHost, Publishing, Region, SiteName,
 };
 
-/// Why and since when a site's publishes wait for its settings.
+/// Why a site's publishes wait for its settings, and when that began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     pub since: OffsetDateTime,
@@ -42,10 +42,11 @@ pub struct Site {
     pub publishing_version: i32,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
-    /// Until when publishes wait because it has reached its monthly limit; this may have passed.
+    /// The time until which publishes wait because it has reached its monthly limit; it may have
+    /// passed.
     pub limited_until: Option<OffsetDateTime>,
-    /// Since when its key may send, but not ask how far that has got: `cloudfront:GetInvalidation`
-    /// is missing from its policy.
+    /// When it turned out that its key may send, but not ask how far that has got:
+    /// `cloudfront:GetInvalidation` is missing from its policy.
     pub poll_denied_since: Option<OffsetDateTime>,
 }
 
@@ -62,7 +63,7 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Directory {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
-    /// Of those who read all again.
+    /// Held by whoever reads all of them again.
     turn: Arc<Mutex<()>>,
     decoy: Arc<HookSecret>,
 }

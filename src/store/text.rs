@@ -72,7 +72,7 @@ text! {
     WaitReason,
 }
 
-/// As JSON, unlike the others.
+/// An error is stored as JSON, unlike the others.
 impl Type<Postgres> for AwsError {
     fn type_info() -> PgTypeInfo {
         <Json<Self> as Type<Postgres>>::type_info()

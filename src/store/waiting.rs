@@ -30,7 +30,7 @@ pub struct Wait {
     pub why: WaitReason,
     /// When it is looked at again unasked.
     pub until: OffsetDateTime,
-    /// Until when the monthly limit holds some of it back.
+    /// The time until which the monthly limit holds some of it back.
     pub limited_until: Option<OffsetDateTime>,
     /// Whether there is no room for some that the monthly limit lets go.
     pub has_backlog: bool,

@@ -9,9 +9,9 @@ use time::{Duration, OffsetDateTime};
 
 use crate::support::{Variables, named};
 
-/// By how much clocks are stepped.
+/// How far clocks are stepped.
 const STEPS: [i64; 6] = [-120, -45, -10, 10, 45, 120];
-/// By how much one may be ahead of the other.
+/// How far one may be ahead of the other.
 const AHEAD: i64 = 2;
 /// How long it takes until a replica notices: libfaketime looks once a second.
 const NOTICED: Duration = Duration::seconds(2);
@@ -79,7 +79,7 @@ impl Clocks {
 pub(crate) struct Wrong {
     pub(crate) from: OffsetDateTime,
     pub(crate) to: OffsetDateTime,
-    /// By how many seconds they may have been off.
+    /// How many seconds they may have been off.
     pub(crate) offsets: Vec<i64>,
 }
 

@@ -49,7 +49,7 @@ const UNDER_WAY: Duration = Duration::milliseconds(50);
 /// A process that stood still between its last look at the clock and its request sends it this soon
 /// after it was woken.
 const AWAKE: Duration = Duration::milliseconds(500);
-/// For how long a call without an answer counts, and so may keep a quota full.
+/// How long a call without an answer counts, and so may keep a quota full.
 const DOUBT: Duration = Duration::seconds(20);
 
 impl Evidence {
@@ -396,7 +396,7 @@ impl Evidence {
         text
     }
 
-    /// From when the sandbox got a call until it answered, or its caller had given up.
+    /// A call lasts from when the sandbox got it until it answered, or its caller had given up.
     fn one_call_at_a_time(&self, breaches: &mut Vec<String>) {
         let partings: Vec<_> = self
             .journal
@@ -460,7 +460,7 @@ impl Evidence {
                 .any(|gone| gone.to + NEWS >= attempt.began)
     }
 
-    /// From when everything worked, or from when it came.
+    /// A wait begins when everything worked, or when the publish came, if that was later.
     fn nothing_waits_without_a_reason(&self, breaches: &mut Vec<String>) {
         let clocks = self.journal.clocks();
         for calm in self.journal.calms() {
@@ -530,7 +530,7 @@ impl Evidence {
 }
 
 impl Accepted {
-    /// Until when it counts against a quota at the latest. What was accepted before everything
+    /// The latest time until which it counts against a quota. What was accepted before everything
     /// worked may be one of those that cannot be asked about.
     fn counts_until(&self, calm_from: OffsetDateTime, nobody_is_told: bool) -> OffsetDateTime {
         let latest = match self.completed_at {

@@ -30,7 +30,7 @@ const MAX_LOG_BYTES: u64 = 16 << 20;
 
 #[derive(Debug)]
 pub(super) struct Cluster {
-    /// Of the superuser and of the database.
+    /// The name of the superuser, and of the database.
     pub(super) name: String,
     pub(super) data_dir: DataDir,
     pub(super) installation: Installation,

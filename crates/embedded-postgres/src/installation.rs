@@ -48,8 +48,8 @@ impl Installation {
         Some(Self { major, bin })
     }
 
-    /// Of the installations in `candidates`, the one that the cluster in `data` was made by; for a
-    /// new cluster the first that is new enough.
+    /// The installation in `candidates` that made the cluster in `data`; for a new cluster, the
+    /// first that is new enough.
     pub(super) fn choose(candidates: &[PathBuf], data: &Path) -> Result<Self, Error> {
         let installed = || candidates.iter().cloned().filter_map(Self::open);
         let cluster = read_theirs(&data.join("PG_VERSION"))

@@ -3,7 +3,7 @@
 use time::format_description::well_known::Rfc2822;
 use time::{OffsetDateTime, UtcOffset};
 
-/// How much of a header is told.
+/// How much of a header is told, in characters.
 const MAX_CHARACTERS: usize = 200;
 
 /// The parts of an answer that show where it came from.
@@ -67,7 +67,7 @@ impl EdgeAnswer {
     }
 }
 
-/// As much of a header as is told.
+/// The part of a header that is told.
 pub(super) fn in_brief(value: &str) -> String {
     value.chars().take(MAX_CHARACTERS).collect()
 }

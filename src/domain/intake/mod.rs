@@ -107,7 +107,7 @@ pub struct Widened {
 /// A path or tag that was asked for or added, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// As it was given; for a related page its canonical form.
+    /// The text as it was given; for a related page, its canonical form.
     pub given: String,
     pub origin: Origin,
     pub rule: Option<String>,

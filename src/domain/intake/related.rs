@@ -102,7 +102,7 @@ fn read_item(given: &str) -> Result<Item, Refused> {
     item.map_err(|error| Refused::new(format!("{given}: {error}")))
 }
 
-/// As it is stored and shown: canonical, in one line.
+/// The rule as it is stored and shown: canonical, in one line.
 impl fmt::Display for RelatedRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(published) = &self.published {

@@ -56,7 +56,7 @@ impl EndpointUrl {
         self.0.as_str()
     }
 
-    /// As much of it as may be shown: the host, and of a long path only the end.
+    /// The part that may be shown: the host, and only the end of a long path.
     pub fn shown(&self) -> String {
         let origin = &self.0[..Position::BeforePath];
         let rest = &self.0[Position::BeforePath..];

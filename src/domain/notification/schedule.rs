@@ -88,7 +88,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// As of `now`, after a time in which nobody could try: that says nothing about the endpoint.
+    /// The health as of `now`, after a time in which nobody could try: that says nothing about the
+    /// endpoint.
     pub fn after_sleep(self, now: OffsetDateTime) -> Self {
         Self {
             failing_since: self.failing_since.map(|_| now),

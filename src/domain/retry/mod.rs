@@ -35,7 +35,7 @@ pub struct Sent<'a> {
     pub now: OffsetDateTime,
     pub planned_at: OffsetDateTime,
     pub items: &'a [Item],
-    /// Since when calls for it have had no answer: this one, if none before it.
+    /// When calls for it began to have no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
     /// When the last of the earlier attempts began that may have been accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
@@ -97,7 +97,7 @@ pub enum AfterCreate {
     /// It stays queued.
     Queued {
         why: WaitReason,
-        /// Until when: the invalidation, or the site if `why` is its settings.
+        /// The time until which it waits: the invalidation, or the site if `why` is its settings.
         until: OffsetDateTime,
         error: AwsError,
         attempt: Attempt,

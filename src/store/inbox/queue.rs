@@ -23,7 +23,7 @@ pub(super) struct Queue(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     sites: BTreeMap<SiteId, SiteQueue>,
-    /// Whose turn is next: each site that has something waiting, once.
+    /// The order of turns: each site that has something waiting, once.
     turns: VecDeque<SiteId>,
     load: Load,
 }

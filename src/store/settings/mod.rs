@@ -66,7 +66,7 @@ impl SettingsVersion {
     }
 }
 
-/// As a form repeats it.
+/// The text that a form sends back.
 impl fmt::Display for SettingsVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(saved_at) = self;
@@ -92,7 +92,8 @@ impl TestRun {
     }
 }
 
-/// As stored: another version may have saved what this one cannot read, beside what it can.
+/// Settings as stored: another version may have saved some that this one cannot read, beside some
+/// that it can.
 struct Row {
     slot: Slot,
     distribution_id: String,

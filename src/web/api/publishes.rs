@@ -66,7 +66,7 @@ struct PublishBody {
 }
 
 impl PublishBody {
-    /// As it was accepted, before anything came of it.
+    /// The publish as it was accepted, before anything came of it.
     fn as_accepted(site: &Site, accepted: AcceptedPublish) -> Self {
         Self {
             id: accepted.id,

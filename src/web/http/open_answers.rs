@@ -24,7 +24,7 @@ pub struct OpenAnswers {
 pub(crate) type OpenAnswer = Vec<Permit>;
 
 impl OpenAnswers {
-    /// As many as leave half of all connections free.
+    /// Allows as many as leave half of all connections free.
     pub fn of(connections: usize) -> Self {
         let most = (connections / 2).max(1);
         Self {

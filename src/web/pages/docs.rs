@@ -293,7 +293,7 @@ fn kind(schema: &Value) -> String {
     escaped(&words)
 }
 
-/// As HTML. In text, unlike in an attribute, quotes need no escape; the examples have hundreds.
+/// Escapes text for HTML. Outside an attribute, quotes need no escape; the examples have hundreds.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -31,26 +31,26 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Of a call that reads one publish.
+    /// What may be wrong with a call that reads one publish.
     OfPublish: about_a_site().into_iter().chain([
         Error::NoSuchPublish(examples::PUBLISH.into()),
     ])
 }
 problems! {
-    /// Of a call that lists.
+    /// What may be wrong with a call that lists.
     OfList: about_a_site().into_iter().chain([
         Error::BadRequest("`limit` is a number from 1 to 500.".into()),
     ])
 }
 problems! {
-    /// Of a call that reads one invalidation.
+    /// What may be wrong with a call that reads one invalidation.
     OfInvalidation: about_a_site().into_iter().chain([
         Error::BadRequest("`after` is what an earlier page gave as `next`.".into()),
         Error::NoSuchInvalidation(examples::REFERENCE.into()),
     ])
 }
 problems! {
-    /// Of a call that publishes.
+    /// What may be wrong with a call that publishes.
     OfPublishing: about_a_site().into_iter().chain([
         examples::wrong_shape(),
         Error::BodyTooSlow,
@@ -65,7 +65,7 @@ problems! {
     ])
 }
 problems! {
-    /// Of the metrics, to those who may not see them.
+    /// What those are told who may not see the metrics.
     OfMetrics: [Error::NoMetricsToken, Error::NotLocal]
 }
 

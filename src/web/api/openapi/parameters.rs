@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 /// The longest that `Prefer: wait` may delay an answer, in seconds. The words below say so too.
 pub(crate) const MAX_WAIT_SECONDS: u64 = 60;
 
-/// Of every address under `/api/sites/`.
+/// The parameter of every address under `/api/sites/`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct SitePath {
@@ -15,7 +15,7 @@ pub(crate) struct SitePath {
     pub(crate) site: String,
 }
 
-/// Of calls that may be answered later.
+/// The header of calls that may be answered later.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it is described, not read")]

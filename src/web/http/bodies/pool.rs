@@ -41,7 +41,7 @@ pub(super) struct Pool {
     /// The sum of what counts.
     pub(super) counted: usize,
     next: u64,
-    /// By number, so the oldest first.
+    /// Ordered by number, so the oldest comes first.
     pub(super) bodies: BTreeMap<u64, CountedBody>,
 }
 

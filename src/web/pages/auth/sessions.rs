@@ -18,7 +18,7 @@ pub(crate) struct PageQuery {
     sessions: Option<usize>,
 }
 
-/// Whose sessions somebody may see and end; `None` for everybody's.
+/// The user whose sessions somebody may see and end; `None` if they may see everybody's.
 fn own_only(visitor: &Visitor) -> Option<(&str, Source)> {
     let session = &visitor.user.session;
     (session.source != Source::Password).then_some((session.user.as_str(), session.source))

@@ -204,7 +204,7 @@ pub(crate) async fn remove(visit: Visit, Id { id }: Id, button: Button) -> Resul
     Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"))
 }
 
-/// As much of an endpoint's address as may be shown.
+/// The part of an endpoint's address that may be shown.
 async fn shown(visit: &Visit, id: Uuid) -> Result<Option<String>> {
     let endpoints = visit.state.store.endpoints(visit.site.id).await?;
     let mut endpoints = endpoints.into_iter();

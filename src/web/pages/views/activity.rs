@@ -118,7 +118,7 @@ fn look(publish: &PublishSummary) -> words::Look {
     }
 }
 
-/// By this, the script recognises a publish when the list has changed: a burst grows at its newer
+/// What the script recognises a publish by when the list has changed: a burst grows at its newer
 /// end.
 fn anchor(publish: &PublishSummary) -> Uuid {
     publish.burst.map_or(publish.id, |burst| burst.oldest)
