@@ -121,7 +121,7 @@ impl Dispatcher {
             };
             let next = match taken {
                 Ok(_) => look.choose().await?,
-                // Before anything is read and planned for nothing.
+                // Checked first, so that nothing is read and planned in vain.
                 Err(until) => {
                     let wait = Wait {
                         stored_too: true,

@@ -170,8 +170,8 @@ impl Dispatcher {
         }
     }
 
-    /// Does what is due now, of questions as many as there are places for, and waits until it is
-    /// done: for tests, which set the time.
+    /// Does what is due now, asking as many questions as there are places for, and waits until it
+    /// is done. For tests, which set the time.
     pub async fn run_pending(&self) -> Result<(), StoreError> {
         loop {
             let mut tasks = JoinSet::new();
@@ -201,8 +201,8 @@ impl Dispatcher {
         Ok(due)
     }
 
-    /// What is due. Sites that are being served are looked at again when their turn ends; so is
-    /// everything when one of the questions ends that take all the places.
+    /// What is due. Sites that are being served are looked at again when their turn ends; and
+    /// everything is, when one of the questions that take all the places has ended.
     async fn due(&self) -> Result<Due, StoreError> {
         let places = self.polls.available_permits();
         let served = self.wake.served();

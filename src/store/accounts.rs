@@ -14,7 +14,7 @@ const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is remembered after its last sign-in.
 pub(super) const DEVICE_MEMORY: Duration = Duration::days(365);
 
-/// What somebody has shown who sets the admin's password.
+/// What somebody who sets the admin's password has shown.
 #[derive(Clone, Copy)]
 pub enum PasswordProof<'a> {
     /// A one-time link.
@@ -136,8 +136,8 @@ impl Store {
         Ok(sealed.map(open).transpose()?)
     }
 
-    /// From now on asks for codes of that app, later than `code`; with `None`, for none. Returns
-    /// whether that is new: an app that is in use is not replaced, and nothing changes if
+    /// From now on asks for codes of that app that are later than `code`; with `None`, for none.
+    /// Returns whether that is new: an app that is in use is not replaced, and nothing changes if
     /// `password`, the hash of the one that was shown, is no longer the admin's. Links that were
     /// made before no longer set the password, and sessions that began without a code end, except
     /// for `own`.

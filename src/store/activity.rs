@@ -77,8 +77,8 @@ impl Store {
         } else {
             rows.truncate(limit.into());
         }
-        // A list of one state leaves out publishes in other states that came in between, and pages are
-        // checked of completed ones alone.
+        // A list of one state leaves out publishes in other states that came in between, and only
+        // the pages of completed ones are checked.
         let state = filter.state.unwrap_or(PublishState::Completed);
         let checked = |row: &Row| match state {
             PublishState::Completed => row.oldest(),

@@ -31,7 +31,7 @@ pub struct SendClaim {
 }
 
 impl SendClaim {
-    /// When the call must have begun by, if it is to end while the claim holds.
+    /// The time by which the call must have begun, if it is to end while the claim holds.
     pub fn call_before(&self) -> OffsetDateTime {
         self.taking.now + LEASE / 2
     }
@@ -45,7 +45,7 @@ impl SendClaim {
         if slept { ended_at } else { since }
     }
 
-    /// When the latest attempt began that CloudFront may have accepted, if any, now that this one
+    /// When the latest attempt that CloudFront may have accepted began, if any, now that this one
     /// has ended like this.
     pub(super) fn unknown_since(&self, attempt: Attempt) -> Option<OffsetDateTime> {
         match attempt {

@@ -48,14 +48,14 @@ impl Covered {
         }
     }
 
-    /// The publishes' identifiers, for the log; of many, the first.
+    /// The publishes' identifiers, for the log; the first few, if there are many.
     pub fn publish_ids(&self) -> String {
         let ids = self.publishes.iter().map(|publish| publish.id);
         some_of(&ids.collect::<Vec<_>>(), self.count)
     }
 
-    /// The traces that `publishes` belong to, each once; of many, the first. None where no
-    /// publisher named one.
+    /// The traces that `publishes` belong to, each once; the first few, if there are many. None
+    /// where no publisher named one.
     pub fn trace_ids(&self) -> Option<String> {
         let mut seen = HashSet::new();
         let traces: Vec<_> = self
@@ -69,7 +69,7 @@ impl Covered {
     }
 }
 
-/// The first of `count`.
+/// The first few of `count`, and how many more there are.
 fn some_of(first: &[impl ToString], count: usize) -> String {
     let some: Vec<String> = first.iter().take(NAMED).map(ToString::to_string).collect();
     let some = some.join(" ");

@@ -49,7 +49,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Gives it, if the secret could be stored or still is.
+    /// Gives the answer, if the secret could be stored or still is.
     pub(super) async fn end(self, holds: bool) -> Result<Option<Answered>> {
         if !holds {
             return Ok(None);

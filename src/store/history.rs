@@ -11,7 +11,7 @@ use crate::domain::slow_down::CLIENT_MEMORY;
 pub(super) const STEP: i64 = 500;
 /// How far the clocks of replicas may be apart: what has expired for one, another may still accept.
 const CLOCKS_APART: Duration = Duration::minutes(1);
-/// After how long without use a rate is as configured again.
+/// How long a rate has to go unused to be as configured again.
 const UNUSED: Duration = Duration::days(1);
 /// The key of PostgreSQL's advisory lock that makes replicas take turns: "prune", in ASCII.
 const LOCK: i64 = 0x70_72_75_6e_65;

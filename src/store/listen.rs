@@ -37,7 +37,7 @@ pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Re
         quiet,
         ..
     } = store.timeouts;
-    // A connection of its own: to give one back, sqlx waits for its answer without a limit of time,
+    // A connection of its own: to give one back, sqlx waits for its answer without a time limit,
     // and one that has fallen silent would keep its place in the pool until then.
     let alone = PgPoolOptions::new()
         .max_connections(1)
@@ -46,7 +46,7 @@ pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Re
         .max_lifetime(None)
         .connect_lazy_with((*store.pool.connect_options()).clone());
     let mut listener = PgListener::connect_with(&alone).await?;
-    // What was missed meanwhile is made up for only by listening from the start.
+    // Only listening from the start makes up for what was missed meanwhile.
     listener.eager_reconnect(false);
     answered(limit, listener.listen_all([WORK, CHANGE, SITES])).await?;
     heard(Changes::Anything);

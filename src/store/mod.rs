@@ -263,10 +263,10 @@ impl Store {
                     // Set here, since poolers such as RDS Proxy refuse options of the connection.
                     //
                     // A replica that is stopped in the middle of a transaction must not hold its
-                    // locks forever. Nor may what waits for a lock: it keeps its connection and
-                    // its own locks even after whoever began it has given up, and all that is tried
-                    // again would soon take every connection. Who waits for a turn to read gives up
-                    // after five seconds, before this does.
+                    // locks forever. Nor may what waits for a lock: it keeps its connection and its
+                    // own locks even after whoever began it has given up, and all that is tried
+                    // again would soon take every connection. Whoever waits for a turn to read
+                    // gives up after five seconds, before this does.
                     //
                     // Each statement is planned once for a connection, since planning the longest
                     // takes longer than running them (docs/PERFORMANCE.md). A plan that is made

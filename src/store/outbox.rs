@@ -52,12 +52,12 @@ pub(super) async fn notify_limited(
     notify_once(connection, site, |_, _| Some(Event::MonthReached), now).await
 }
 
-/// Tells what `event` makes of how many paths of its monthly limit the site has used, and of the
-/// limit; once, if it has a limit and anybody would hear of it.
+/// Stores what `event` makes of the site's monthly limit and of how many paths of it are used:
+/// once, and only if there is a limit and anybody would hear of it.
 ///
 /// No index makes it unique: whoever records a call of the site, or lets it wait, does so one after
 /// the other, by their locks on its distribution, its publishes and its row, and sees what the one
-/// before has told. An index would have them wait for each other out of the order of those locks.
+/// before has stored. An index would make them wait for each other out of the order of those locks.
 async fn notify_once(
     connection: &mut PgConnection,
     site: SiteId,

@@ -81,7 +81,7 @@ impl PlanInputs {
         )
     }
 
-    /// When these kinds, which have no room now, are looked at again unasked.
+    /// When these kinds, which have no room now, are looked at again in any case.
     pub fn ask_again_at(&self, kinds: KindCounts, now: OffsetDateTime) -> OffsetDateTime {
         let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);
         self.unconfirmed_until.map_or(asked, |ends| asked.min(ends))

@@ -65,9 +65,9 @@ impl PublishFilter<'_> {
         }
     }
 
-    /// Adds where the publishes are, all but which path, and how many to look at. Which index helps
-    /// depends on the filter, so each filter makes a statement of its own: one for all of them
-    /// would have to be planned for every call.
+    /// Adds the table, every condition but that on the path, and how many publishes to look at.
+    /// Which index helps depends on the filter, so each filter makes a statement of its own: one
+    /// for all of them would have to be planned for every call.
     fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: impl Display) {
         query
             .push(" FROM publish WHERE site_id = ")

@@ -7,7 +7,7 @@ use crate::domain::{PublisherHost, Publishing};
 
 impl Store {
     /// The rules of a site's publishes as they are saved now, and their version. The directory may
-    /// have older ones: what another replica has saved takes a moment to come here.
+    /// have older ones: what another replica has saved takes a moment to get here.
     ///
     /// # Errors
     /// [`StoreError::SiteGone`] if the site was removed.

@@ -59,8 +59,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Adds a call. If there are too many, the oldest of those that proved nothing gives way, else
-    /// the oldest of the site that has most; to a call that proved nothing none that did.
+    /// Adds a call. If there are too many, the oldest of those that proved nothing gives way, or
+    /// else the oldest of the site that has most; none that proved something gives way to one that
+    /// proved nothing.
     fn add(&mut self, call: RefusedCall) {
         if self.calls.len() == WAITING {
             let of = |site| self.calls.iter().filter(|other| other.site == site).count();

@@ -25,8 +25,8 @@ const LOCKS: [&str; 6] = [
 ];
 
 impl SecretOf {
-    /// Puts another sealed secret in the place of one or, if there is none, removes that. Where a
-    /// row is nothing without it, the row goes too.
+    /// Replaces a sealed secret with another one or, if there is none, removes it. Where a row is
+    /// nothing without it, the row goes too.
     async fn replace(
         self,
         sealed: Option<&[u8]>,

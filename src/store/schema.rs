@@ -1,4 +1,4 @@
-//! Whether the database can be used, if not why, and how far its schema is.
+//! Whether the database can be used and, if not, why; and how far its schema has got.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +20,7 @@ const TLS_FIX: &str = "Check sslmode and sslrootcert in DATABASE_URL against the
 /// The schema of a database that can be used.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// Such as `15.18 (Debian 15.18-0+deb12u1)`.
+    /// For example `15.18 (Debian 15.18-0+deb12u1)`.
     pub server_version: String,
     /// How many migrations this version knows.
     pub known: usize,
@@ -124,12 +124,12 @@ impl DatabaseProblem {
     }
 }
 
-/// Whether a handshake of TLS failed, or a file of certificates is missing, which sqlx tells as
-/// errors of input and output.
+/// Whether a handshake of TLS failed, or a file of certificates is missing, which sqlx reports as
+/// I/O errors.
 fn is_about_tls(options: &PgConnectOptions, error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::InvalidData => true,
-        // Of a socket it is the server's own file that is missing.
+        // With a socket, it is the server's own file that is missing.
         io::ErrorKind::NotFound => {
             error.raw_os_error().is_some()
                 && options.get_socket().is_none()

@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Begins an attempt, which counts as failed until [`Store::attempt_succeeded`]. If the client
-    /// has to wait first, returns for how long.
+    /// has to wait first, returns how long.
     pub async fn begin_attempt(
         &self,
         client: SignInClient,

@@ -25,7 +25,7 @@ pub struct QueuedInvalidation {
     pub batch: InvalidationBatch,
     pub counts: KindCounts,
     pub planned_at: OffsetDateTime,
-    /// When the latest attempt began that CloudFront may have accepted, if any.
+    /// When the latest attempt that CloudFront may have accepted began, if any.
     pub unknown_since: Option<OffsetDateTime>,
     /// How often it has been throttled in a row.
     pub throttled: u32,

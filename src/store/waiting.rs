@@ -17,7 +17,7 @@ use crate::domain::{DistributionId, Kind, KindCounts, WaitReason, Waiting, Wante
 const PLAN_PUBLISHES: usize = 10_000;
 const PLAN_ITEMS: usize = 30_000;
 const PLAN_BYTES: usize = 8 << 20;
-/// Publishes read first, and at most at a time.
+/// How many publishes are read first, and at most at a time.
 const FIRST_PAGE: usize = 32;
 const MAX_PAGE: usize = 500;
 /// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: a
@@ -28,7 +28,7 @@ const PAGE_BYTES: i64 = 128 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
     pub why: WaitReason,
-    /// When it is looked at again unasked.
+    /// When it is looked at again in any case.
     pub until: OffsetDateTime,
     /// The time until which the monthly limit holds some of it back.
     pub limited_until: Option<OffsetDateTime>,
@@ -65,7 +65,7 @@ impl Read {
         self.publishes >= PLAN_PUBLISHES || self.items >= PLAN_ITEMS || self.bytes >= PLAN_BYTES
     }
 
-    /// How many publishes there is still room for, should they be like those before.
+    /// How many publishes there is still room for, if they are like those before.
     fn next_page(&self) -> usize {
         if self.publishes == 0 {
             return FIRST_PAGE;
@@ -263,9 +263,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Notes why a site can send nothing new now, and when it is looked at again unasked. Returns
-    /// `false` if something has ended at the distribution meanwhile, or the settings have changed;
-    /// nothing is noted then, since nobody would come back to say that there is room.
+    /// Notes why a site can send nothing new now, and when it is looked at again in any case.
+    /// Returns `false` if something has ended at the distribution meanwhile, or the settings have
+    /// changed; nothing is noted then, since nobody would come back to say that there is room.
     pub async fn note_wait(
         &self,
         connection: &mut Connection,

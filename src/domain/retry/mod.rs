@@ -37,7 +37,7 @@ pub struct Sent<'a> {
     pub items: &'a [Item],
     /// When calls for it began to have no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
-    /// When the last of the earlier attempts began that may have been accepted, if any.
+    /// When the last of the earlier attempts that may have been accepted began, if any.
     pub unknown_since: Option<OffsetDateTime>,
     /// How often it had been throttled in a row.
     pub throttled: u32,

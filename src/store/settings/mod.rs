@@ -53,8 +53,8 @@ impl SavedSettings {
     }
 }
 
-/// Which settings somebody saw before they changed them: those that were saved last, by when that
-/// was. [`Store::settings_version`] is another one, of what calls are made with.
+/// Which settings somebody saw before they changed them: the ones that were saved last, identified
+/// by when that was. [`Store::settings_version`] is another version, of what calls are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingsVersion(Option<OffsetDateTime>);
 

@@ -123,8 +123,8 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the draft, unless there is another one than was `seen`. Those in force stay as they
-    /// are. Returns whether it was forgotten.
+    /// Forgets the draft, if it is still the one that was `seen`. Those in force stay as they are.
+    /// Returns whether it was forgotten.
     pub async fn discard_draft(&self, site: SiteId, seen: SettingsVersion) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
         let latest = SettingsVersion::of(&self.readable(&mut *tx, site).await?);
