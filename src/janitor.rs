@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::store::{ChangeReader, Store, StoreError, within};
 
-/// Before the first run, so that the start is not slowed down.
+/// The pause before the first run, so that the start is not slowed down.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const NEXT_PAUSE: Duration = Duration::from_secs(6 * 3_600);
-/// Before the database is tried again.
+/// The pause before the database is tried again.
 const DATABASE_PAUSE: Duration = Duration::from_secs(60);
-/// Between steps: many times longer than a step takes, so that publishes hardly notice.
+/// The pause between steps: many times longer than a step takes, so that publishes hardly notice.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
 /// How long a step may take: a database host that vanishes does not end its connections.
 const STEP_LIMIT: Duration = Duration::from_secs(60);

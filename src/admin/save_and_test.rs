@@ -15,7 +15,7 @@ use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun, wi
 
 /// How long the database may take to save what came of a test.
 const SAVE_LIMIT: Duration = Duration::from_secs(10);
-/// Between two tries to record one.
+/// The pauses between tries to record one.
 const RECORD_PAUSES: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_secs(1),

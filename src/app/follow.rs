@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::store::{self, Changes};
 use crate::web::AppState;
 
-/// Before the database is asked again, or listened to.
+/// The pause before the database is asked again, or listened to.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows what other replicas announce, forever.

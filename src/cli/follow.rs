@@ -15,7 +15,7 @@ use crate::domain::DEFAULT_SITE;
 /// it is seldom asked.
 const WATCHED: Duration = Duration::from_secs(2);
 const UNWATCHED: Duration = Duration::from_secs(20);
-/// Between two questions, in case the service holds no answer.
+/// The pause between two questions, in case the service holds no answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The API's publish, and the part of it that is put into words. The service may be older or newer

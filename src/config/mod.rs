@@ -116,7 +116,7 @@ pub struct Config {
     pub allow_private_targets: bool,
     /// Bearer token for `/metrics`; `None` where only loopback is answered.
     pub metrics_token: Option<SecretString>,
-    /// For how many days publishes that have ended are kept.
+    /// How many days publishes that have ended are kept.
     pub history_days: u16,
     pub log_format: LogFormat,
     /// Which log lines are written, in `RUST_LOG`'s syntax; `None` for the command's default.

@@ -28,7 +28,7 @@ const PUBLISHED: [&str; 9] = [
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "correct horse battery staple",
 ];
-/// How many guesses somebody makes in an hour who has a signed token and checks them offline, as a
+/// How many guesses somebody with a signed token makes in an hour, checking them offline, as a
 /// power of ten.
 const GUESSES_OF_AN_HOUR: f64 = 14.0;
 

@@ -81,7 +81,7 @@ impl EdgeChecker {
             let path = path.to_owned();
             tasks.spawn(async move {
                 let answer = fetch_page(&client, &url).await;
-                // How old it is, it says of now, and not of when the slowest page has come.
+                // Its age is as of now, and not of when the slowest page has come.
                 (index, path, answer, clock.now())
             });
         }

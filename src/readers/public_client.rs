@@ -176,7 +176,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// What of IPv4 is not the internet's, by IANA's registry of special-purpose addresses.
+/// The parts of IPv4 that are not the internet's, by IANA's registry of special-purpose addresses.
 const NOT_PUBLIC_V4: [Ipv4Net; 14] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -193,9 +193,9 @@ const NOT_PUBLIC_V4: [Ipv4Net; 14] = [
     v4([224, 0, 0, 0], 4),
     v4([240, 0, 0, 0], 4),
 ];
-/// All of IPv6 that is the internet's.
+/// The part of IPv6 that is the internet's.
 const GLOBAL: Ipv6Net = v6([0x2000, 0], 3);
-/// What of it is for documentation, or contains an IPv4 address.
+/// The parts of that which are for documentation, or contain an IPv4 address.
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     v6([0x2001, 0], 23),
     v6([0x2001, 0x0db8], 32),

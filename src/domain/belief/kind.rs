@@ -43,7 +43,7 @@ pub struct Belief {
     /// When CloudFront said that its quota is full; `None` if it has accepted a call since.
     #[serde(with = "time::serde::rfc3339::option")]
     pub full_at: Option<OffsetDateTime>,
-    /// For how many seconds that is believed.
+    /// How many seconds that is believed.
     pub full_for: u8,
 }
 

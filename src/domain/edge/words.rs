@@ -7,7 +7,7 @@ use super::answer::in_brief;
 use super::{CheckedPublish, EdgeAnswer, PublicAddress};
 use crate::domain::{Advice, Item, NoAnswer};
 
-/// From how many seconds on it is worth mentioning that browsers keep a copy.
+/// How long browsers have to keep a copy for it to be worth mentioning, in seconds.
 const KEPT_BY_BROWSERS: u64 = 60;
 /// A page that was last changed this long before its publish was not changed for it: pages are
 /// written shortly before they are published.

@@ -23,7 +23,7 @@ use crate::web::state::AppState;
 /// How long the database may take. A scrape without what it says is worth more than one too late.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What else proxies add, some of them nothing but that.
+/// Headers that proxies add as well. Some proxies add nothing else.
 const MARKS: [&str; 3] = ["via", "x-forwarded-host", "x-forwarded-proto"];
 
 /// What operators watch

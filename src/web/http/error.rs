@@ -257,7 +257,7 @@ impl Error {
         }
     }
 
-    /// After how many seconds it may be tried again, where that is known.
+    /// How many seconds to wait before it is tried again, where that is known.
     pub(crate) fn retry_after(&self) -> Option<i64> {
         match self {
             Self::TooMany(_, wait) => Some(wait.whole_seconds().max(0) + 1),

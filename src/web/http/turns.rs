@@ -133,7 +133,8 @@ impl<K: Eq + Hash> KeyedSemaphore<K> {
         self.semaphore(key).try_acquire_owned().map_err(|_| NoTurn)
     }
 
-    /// The semaphore of a key, which exists as long as anybody holds a permit of it or waits.
+    /// The semaphore of a key, which exists as long as anybody holds one of its permits or waits
+    /// for one.
     fn semaphore(&self, key: K) -> Arc<Semaphore> {
         let mut semaphores = self.semaphores.lock();
         if let Some(semaphore) = semaphores.get(&key).and_then(Weak::upgrade) {

@@ -29,7 +29,7 @@ use crate::web::state::AppState;
 const SESSION: &str = "session";
 /// The session of a frame in SkyCMS. It has its own name because a browser may send both.
 const FRAMED: &str = "framed-session";
-/// That this browser has signed in before.
+/// Shows that this browser has signed in before.
 const DEVICE: &str = "device";
 
 /// Who made this request, if they are signed in.
