@@ -9,7 +9,7 @@ use super::{Page, Result, SiteId, Store};
 use crate::domain::{AwsError, InvalidationStatus, WaitReason};
 
 /// The most bytes of items in a list of invalidations.
-const PAGE_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Invalidation {
@@ -76,7 +76,7 @@ impl Store {
         let (mut bytes, mut is_cut) = (0, false);
         while let Some(row) = rows.try_next().await? {
             bytes += row.items.iter().map(String::len).sum::<usize>();
-            is_cut = items.len() == usize::from(limit) || bytes > PAGE_BYTES && !items.is_empty();
+            is_cut = items.len() == usize::from(limit) || bytes > MAX_BYTES && !items.is_empty();
             if is_cut {
                 break;
             }

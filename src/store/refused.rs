@@ -19,7 +19,7 @@ use super::{DATABASE_LIMIT, Result, SiteId, Store, column, within};
 /// not, so that strangers do not push out what its own publisher did wrong.
 const KEPT: i64 = 100;
 /// The most that wait to be written. In a flood some are dropped: see [`Waiting::add`].
-const WAITING: usize = 100;
+const MAX_WAITING: usize = 100;
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString)]
@@ -63,11 +63,11 @@ impl Waiting {
     /// else the oldest of the site that has most; none that proved something gives way to one that
     /// proved nothing.
     fn add(&mut self, call: RefusedCall) {
-        if self.calls.len() == WAITING {
+        if self.calls.len() == MAX_WAITING {
             let of = |site| self.calls.iter().filter(|other| other.site == site).count();
             let stranger = self.calls.iter().position(|other| !other.proved);
             let publisher =
-                || (0..WAITING).max_by_key(|at| (of(self.calls[*at].site), Reverse(*at)));
+                || (0..MAX_WAITING).max_by_key(|at| (of(self.calls[*at].site), Reverse(*at)));
             let gives_way = match call.proved {
                 true => stranger.or_else(publisher),
                 false => stranger,
@@ -200,13 +200,17 @@ mod tests {
             (waiting.calls.len(), of(1), of(2))
         };
         assert_eq!(add(1, 1, true), (1, 1, 0));
-        assert_eq!(add(2 * WAITING, 1, false), (WAITING, 1, 0), "strangers");
         assert_eq!(
-            add(2 * WAITING, 2, true),
-            (WAITING, 1, WAITING - 1),
+            add(2 * MAX_WAITING, 1, false),
+            (MAX_WAITING, 1, 0),
+            "strangers"
+        );
+        assert_eq!(
+            add(2 * MAX_WAITING, 2, true),
+            (MAX_WAITING, 1, MAX_WAITING - 1),
             "a neighbour"
         );
-        assert_eq!(add(10, 1, true), (WAITING, 11, WAITING - 11));
-        assert_eq!(add(10, 1, false), (WAITING, 11, WAITING - 11));
+        assert_eq!(add(10, 1, true), (MAX_WAITING, 11, MAX_WAITING - 11));
+        assert_eq!(add(10, 1, false), (MAX_WAITING, 11, MAX_WAITING - 11));
     }
 }

@@ -14,9 +14,9 @@ use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, KindCounts, WaitReason, Waiting, Wanted};
 
 /// The most that one plan looks at, so that huge publishes do not fill the memory.
-const PLAN_PUBLISHES: usize = 10_000;
-const PLAN_ITEMS: usize = 30_000;
-const PLAN_BYTES: usize = 8 << 20;
+const MAX_PLAN_PUBLISHES: usize = 10_000;
+const MAX_PLAN_ITEMS: usize = 30_000;
+const MAX_PLAN_BYTES: usize = 8 << 20;
 /// How many publishes are read first, and at most at a time.
 const FIRST_PAGE: usize = 32;
 const MAX_PAGE: usize = 500;
@@ -62,7 +62,9 @@ struct Read {
 impl Read {
     /// Whether this is as much as one plan looks at.
     const fn is_full(&self) -> bool {
-        self.publishes >= PLAN_PUBLISHES || self.items >= PLAN_ITEMS || self.bytes >= PLAN_BYTES
+        self.publishes >= MAX_PLAN_PUBLISHES
+            || self.items >= MAX_PLAN_ITEMS
+            || self.bytes >= MAX_PLAN_BYTES
     }
 
     /// How many publishes there is still room for, if they are like those before.
@@ -70,8 +72,8 @@ impl Read {
         if self.publishes == 0 {
             return FIRST_PAGE;
         }
-        let by_items = (PLAN_ITEMS - self.items) * self.publishes / self.items.max(1);
-        let by_bytes = (PLAN_BYTES - self.bytes) * self.publishes / self.bytes.max(1);
+        let by_items = (MAX_PLAN_ITEMS - self.items) * self.publishes / self.items.max(1);
+        let by_bytes = (MAX_PLAN_BYTES - self.bytes) * self.publishes / self.bytes.max(1);
         by_items.min(by_bytes).clamp(1, MAX_PAGE)
     }
 }

@@ -7,9 +7,9 @@ use super::turns::{KeyedSemaphore, NoTurn, Permit};
 use crate::store::{SiteId, TokenHash};
 
 /// The most for one session.
-const OF_SESSION: usize = 16;
+const MAX_PER_SESSION: usize = 16;
 /// The most for one address, which several people may share.
-const OF_ADDRESS: usize = 128;
+const MAX_PER_ADDRESS: usize = 128;
 
 /// The places of answers that are kept open.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ impl OpenAnswers {
     pub fn of(connections: usize) -> Self {
         let most = (connections / 2).max(1);
         Self {
-            sessions: KeyedSemaphore::new(OF_SESSION),
+            sessions: KeyedSemaphore::new(MAX_PER_SESSION),
             publishers: KeyedSemaphore::new(most / 4 + 1),
-            addresses: KeyedSemaphore::new(OF_ADDRESS),
+            addresses: KeyedSemaphore::new(MAX_PER_ADDRESS),
             all: KeyedSemaphore::new(most),
         }
     }
