@@ -28,8 +28,8 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::skycms::SkyCms;
 use crate::store::{
-    Day, Directory, Inbox, LastUsed, LiveChanges, PublishWaiters, RefusedCalls, Site, SiteId, Store,
-    TokenHash, Workload, hash,
+    Day, Directory, Inbox, LastUsed, LiveChanges, PublishWaiters, RefusedCalls, Site, SiteId,
+    Store, TokenHash, Workload, hash,
 };
 
 /// What handlers share, in one piece: it is cloned several times a request.

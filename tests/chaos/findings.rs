@@ -504,9 +504,7 @@ impl Evidence {
         };
         let kills = self.journal.kills();
         let last_kill = kills.into_iter().filter(|at| *at < calm.stretch.from).max();
-        let since = last_kill.map_or(until - MAX_WAIT, |at| {
-            (at + LEASE).max(until - MAX_WAIT)
-        });
+        let since = last_kill.map_or(until - MAX_WAIT, |at| (at + LEASE).max(until - MAX_WAIT));
         let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
         kinds.iter().any(|(wildcards, quota)| {
             let is_of_kind = |item: &&String| is_wildcard(item) == *wildcards;

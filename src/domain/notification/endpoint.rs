@@ -30,9 +30,8 @@ impl EndpointUrl {
     /// Reads what somebody typed. Plain http is for trials on one machine.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, Refused> {
         let text = text.trim();
-        let is_web = |url: &Url| {
-            text.len() <= MAX_URL_BYTES && matches!(url.scheme(), "http" | "https")
-        };
+        let is_web =
+            |url: &Url| text.len() <= MAX_URL_BYTES && matches!(url.scheme(), "http" | "https");
         let Some(mut url) = Url::parse(text).ok().filter(is_web) else {
             return Err(Refused::new(
                 "Enter the address to post to, such as https://hooks.example.com/cdn.",

@@ -9,8 +9,8 @@ pub use self::endpoint::{EndpointKind, EndpointUrl};
 pub use self::event::Event;
 pub use self::message::{Notification, SIGNED_HEADERS, sign, used_of};
 pub use self::schedule::{
-    AfterDelivery, EndpointAfter, Health, MAX_ENDPOINT_PAUSE, MAX_MESSAGE_PAUSE, Next, Reply, Tried,
-    after_delivery,
+    AfterDelivery, EndpointAfter, Health, MAX_ENDPOINT_PAUSE, MAX_MESSAGE_PAUSE, Next, Reply,
+    Tried, after_delivery,
 };
 
 #[cfg(test)]

@@ -63,10 +63,7 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
-async fn insert_many(
-    connection: &mut PgConnection,
-    publishes: &[&NewPublish],
-) -> sqlx::Result<()> {
+async fn insert_many(connection: &mut PgConnection, publishes: &[&NewPublish]) -> sqlx::Result<()> {
     let counts = column(publishes, |publish| KindCounts::of(&publish.items));
     let keys = column(publishes, |publish| publish.idempotency_key.as_ref());
     sqlx::query!(

@@ -175,8 +175,8 @@ pub(crate) async fn check(
     if let Some(wait) = state.store.begin_attempt(client, now).await? {
         return Ok(Verdict::Wait(wait));
     }
-    let possible = username == ADMIN
-        && password.expose_secret().chars().count() <= MAX_PASSWORD_LENGTH;
+    let possible =
+        username == ADMIN && password.expose_secret().chars().count() <= MAX_PASSWORD_LENGTH;
     let (password, hash) = if possible {
         (password, state.store.password_hash().await?)
     } else {
