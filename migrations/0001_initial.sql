@@ -448,7 +448,7 @@ COMMENT ON COLUMN distribution.beliefs IS
     'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief/mod.rs). Read and written whole, by whoever holds the lease.';
 
 CREATE VIEW due_site AS
-SELECT work.site_id, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
+SELECT work.site_id, d.id AS distribution_id, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
 FROM (
   SELECT w.site_id, NULL AS distribution_id,
          -- One that came later than it is looked at again anyway is from the future of a clock that was set back.
@@ -463,7 +463,7 @@ JOIN site s ON s.id = work.site_id
 JOIN settings_in_force f ON f.site_id = s.id
 JOIN distribution d ON d.id = f.distribution_id
 WHERE work.distribution_id IS NULL OR work.distribution_id = d.id
-GROUP BY work.site_id, s.resume_at;
+GROUP BY work.site_id, d.id, s.resume_at;
 COMMENT ON VIEW due_site IS 'Sites that have something to send to the distribution in force, and when each is to be looked at.';
 
 CREATE TABLE access_key (

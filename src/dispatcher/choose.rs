@@ -48,20 +48,47 @@ impl Candidate {
     }
 }
 
-/// Calls that this replica has claimed, by site. A count for each distribution would not do: two
-/// sites that share one alternate, so each would see only even or only odd numbers.
+/// Calls that this replica has claimed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Calls(Arc<Mutex<HashMap<SiteId, usize>>>);
+pub(super) struct Calls(Arc<Mutex<Claimed>>);
+
+#[derive(Debug, Default)]
+struct Claimed {
+    all: usize,
+    by_site: HashMap<SiteId, CallsOfSite>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct CallsOfSite {
+    /// How many. A count for each distribution would not do: two sites that share one alternate, so
+    /// each would see only even or only odd numbers.
+    count: usize,
+    /// The number of the last one among all.
+    last: usize,
+}
 
 impl Calls {
-    fn of(&self, site: SiteId) -> usize {
-        self.0.lock().get(&site).copied().unwrap_or_default()
+    fn of(&self, site: SiteId) -> CallsOfSite {
+        self.0
+            .lock()
+            .by_site
+            .get(&site)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn claimed(&self, site: SiteId) {
-        let mut calls = self.0.lock();
-        let calls = calls.entry(site).or_default();
-        *calls = calls.wrapping_add(1);
+        let mut claimed = self.0.lock();
+        claimed.all = claimed.all.wrapping_add(1);
+        let last = claimed.all;
+        let calls = claimed.by_site.entry(site).or_default();
+        calls.count = calls.count.wrapping_add(1);
+        calls.last = last;
+    }
+
+    /// The number of the site's last call among all; 0 if it had none.
+    pub(super) fn last(&self, site: SiteId) -> usize {
+        self.of(site).last
     }
 }
 
@@ -165,8 +192,8 @@ impl Look<'_> {
             self.dispatcher.store.take_back(inputs.site).await?;
             return Ok(Next::Stale);
         }
-        let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
-        let calls = self.dispatcher.calls.of(self.inputs.site);
+        let (trouble, due): (Vec<_>, Vec<_>) = due.iter().partition(|s| s.is_trouble);
+        let calls = self.dispatcher.calls.of(self.inputs.site).count;
         let mut otherwise = Next::Nothing;
         for candidate in Candidate::in_order(calls, self.inputs.paused_since.is_some()) {
             let next = match candidate {

@@ -8,13 +8,14 @@ mod poll;
 mod send;
 mod wake;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::store::{Covered, Due, Publishes, SiteId, Store, StoreError, within};
 
 use self::choose::Calls;
+use self::send::Place;
 use self::wake::News;
 pub use self::wake::Wake;
 
@@ -68,12 +70,15 @@ pub struct Dispatcher {
     metrics: Metrics,
     /// A permit for each call of `CreateInvalidation` under way.
     sends: Arc<Semaphore>,
-    /// The same for `GetInvalidation`.
+    /// The same for `GetInvalidation`, where the last question was answered, or there was none.
     polls: Arc<Semaphore>,
+    /// The same where it was not: such a call may hang, and is not to keep others waiting.
+    doubtful_polls: Arc<Semaphore>,
     /// How long a site that may not send is left alone.
     quiet: Duration,
     clock_watch: Arc<Mutex<ClockWatch>>,
-    /// How many calls each site has had, by which its candidates take turns.
+    /// The calls that each site has had, by which it takes turns with others, and its candidates
+    /// with each other.
     calls: Calls,
     /// A permit for each call that is being claimed. Closed when no new call is to begin.
     claims: Arc<Semaphore>,
@@ -99,6 +104,7 @@ impl Dispatcher {
             metrics,
             sends: Arc::new(Semaphore::new(CALLS)),
             polls: Arc::new(Semaphore::new(CALLS)),
+            doubtful_polls: Arc::new(Semaphore::new(CALLS)),
             quiet: Duration::ZERO,
             clock_watch: Arc::default(),
             calls: Calls::default(),
@@ -126,7 +132,7 @@ impl Dispatcher {
             let is_later = std::mem::take(&mut later);
             let look = async {
                 for site in news.published {
-                    self.start_send(site, &mut tasks);
+                    self.start_send(site, Place::alone(), &mut tasks);
                 }
                 if news.anything {
                     alarm = Alarm::far();
@@ -191,8 +197,13 @@ impl Dispatcher {
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<Due, StoreError> {
         self.heal_clock().await?;
         let mut due = self.due().await?;
-        for site in &due.sites {
-            self.start_send(*site, tasks);
+        let mut sites: Vec<_> = due.sites.iter().zip(&due.distributions).collect();
+        sites.sort_by_cached_key(|(site, _)| self.calls.last(**site));
+        let mut queues = HashMap::new();
+        for (site, distribution) in sites {
+            let (looked, after) = oneshot::channel();
+            let after = queues.insert(distribution, after);
+            self.start_send(*site, Place { after, looked }, tasks);
         }
         if due.questions > 0 && self.start_polls(tasks).await? < due.questions {
             // Somebody is changing some of them, and may leave them as they were.
@@ -204,9 +215,10 @@ impl Dispatcher {
     /// What is due. Sites that are being served are looked at again when their turn ends; and
     /// everything is, when one of the questions that take all the places has ended.
     async fn due(&self) -> Result<Due, StoreError> {
-        let places = self.polls.available_permits();
         let served = self.wake.served();
-        self.store.due(&served, places, self.clock.now()).await
+        self.store
+            .due(&served, self.places(), self.clock.now())
+            .await
     }
 
     /// A clock that was set back must not put off what was due by the old one.

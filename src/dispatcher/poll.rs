@@ -10,19 +10,29 @@ use super::{Dispatcher, Ended};
 use crate::domain::{
     AfterGet, Asked, AwsError, GetOutcome, InvalidationStatus, Operation, after_get,
 };
-use crate::store::{Covered, PollClaim, PollRecorded, Publishes, StoreError};
+use crate::store::{Covered, Places, PollClaim, PollRecorded, Publishes, StoreError};
 
 impl Dispatcher {
+    pub(super) fn places(&self) -> Places {
+        Places {
+            answered: self.polls.available_permits(),
+            unanswered: self.doubtful_polls.available_permits(),
+        }
+    }
+
     /// Claims invalidations that are due to be asked about, and starts a call for each. Returns how
     /// many there are.
     pub(super) async fn start_polls(&self, tasks: &mut JoinSet<Ended>) -> Result<i64, StoreError> {
-        let most = self.polls.available_permits();
         let (token, now) = (self.clock.id(), self.clock.now());
-        let claims = self.store.claim_polls(most, token, now).await?;
+        let claims = self.store.claim_polls(self.places(), token, now).await?;
         let mut started = 0;
         for claim in claims {
             let dispatcher = self.clone();
-            let place = Arc::clone(&self.polls).try_acquire_owned().ok();
+            let places = match claim.unanswered_since {
+                None => &self.polls,
+                Some(_) => &self.doubtful_polls,
+            };
+            let place = Arc::clone(places).try_acquire_owned().ok();
             tasks.spawn(async move { dispatcher.poll(claim, place).await });
             started += 1;
         }

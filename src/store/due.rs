@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::stored::LEASE;
-use super::{Result, SiteId, Store, deliveries, edge};
+use super::{Places, Result, SiteId, Store, deliveries, edge};
 use crate::domain::limits::SKEW;
 
 /// The longest that a correct clock puts off a question or a look at a site, and a try of settings.
@@ -16,7 +16,9 @@ pub struct Due {
     /// Sites that have something to send and that nothing known holds back, the longest unserved
     /// first.
     pub sites: Vec<SiteId>,
-    /// How many questions are due, at most as many as there are places for.
+    /// The distribution of each of them.
+    pub distributions: Vec<String>,
+    /// How many questions are due that there are places for.
     pub questions: i64,
     /// When anything else is due: in the past if there are more sites than are named.
     pub next: Option<OffsetDateTime>,
@@ -31,21 +33,32 @@ impl Due {
 impl Store {
     /// What sites other than `served` have to send, and what is to be asked about, as far as there
     /// are places for questions.
-    pub async fn due(&self, served: &[SiteId], places: usize, now: OffsetDateTime) -> Result<Due> {
+    pub async fn due(&self, served: &[SiteId], places: Places, now: OffsetDateTime) -> Result<Due> {
+        let (answered, unanswered) = places.limits();
         Ok(sqlx::query_as!(
             Due,
-            r#"WITH pending AS (SELECT site_id, at, sent_at FROM due_site WHERE site_id <> ALL($1)),
-                 due AS (SELECT site_id, sent_at FROM pending WHERE at <= $3 ORDER BY sent_at NULLS FIRST LIMIT 64)
-               SELECT ARRAY(SELECT site_id FROM due ORDER BY sent_at NULLS FIRST) as "sites!: Vec<SiteId>",
+            r#"WITH pending AS (SELECT * FROM due_site WHERE site_id <> ALL($1)),
+                 -- Sites that share a distribution have that in common: chance decides which are named.
+                 due AS (SELECT * FROM pending WHERE at <= $3
+                         ORDER BY sent_at NULLS FIRST, random() LIMIT 64)
+               SELECT ARRAY(SELECT site_id FROM due ORDER BY sent_at NULLS FIRST, site_id) as "sites!: Vec<SiteId>",
+                      ARRAY(SELECT distribution_id FROM due ORDER BY sent_at NULLS FIRST, site_id) as "distributions!",
                       (SELECT count(*) FROM (
-                         SELECT FROM invalidation
-                         WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3 LIMIT $2) AS asked) as "questions!",
+                         (SELECT FROM invalidation
+                          WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3
+                            AND unanswered_since IS NULL LIMIT $2)
+                         UNION ALL
+                         (SELECT FROM invalidation
+                          WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3
+                            AND unanswered_since IS NOT NULL LIMIT $4)) AS asked) as "questions!",
                       least((SELECT min(at) FROM pending WHERE site_id NOT IN (SELECT site_id FROM due)),
                             (SELECT min(next_at) FROM invalidation
-                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3 AND $2 > 0)) as next"#,
+                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3
+                               AND CASE WHEN unanswered_since IS NULL THEN $2 ELSE $4 END > 0)) as next"#,
             served as &[SiteId],
-            i64::try_from(places).unwrap_or(i64::MAX),
+            answered,
             now,
+            unanswered,
         )
         .fetch_one(&self.pool)
         .await?)

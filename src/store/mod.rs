@@ -93,7 +93,7 @@ pub use live_changes::{ChangeReader, LiveChanges};
 pub use overview::{Day, Pace, Underway, Workload};
 pub use page::Page;
 pub use plan_inputs::PlanInputs;
-pub use polls::{PollClaim, PollRecorded};
+pub use polls::{Places, PollClaim, PollRecorded};
 pub use proofs::{LastUsed, Proof};
 pub use publish::Publish;
 pub use publish_notifier::PublishNotifier;

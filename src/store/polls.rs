@@ -52,6 +52,23 @@ impl PollClaim {
     }
 }
 
+/// For how many questions there are places.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// Where the last question about the invalidation was answered, or there was none.
+    pub answered: usize,
+    /// Where it was not.
+    pub unanswered: usize,
+}
+
+impl Places {
+    /// As PostgreSQL's limits.
+    pub(super) fn limits(self) -> (i64, i64) {
+        let limit = |places: usize| i64::try_from(places).unwrap_or(i64::MAX);
+        (limit(self.answered), limit(self.unanswered))
+    }
+}
+
 /// What came of recording an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollRecorded {
@@ -64,20 +81,27 @@ pub enum PollRecorded {
 }
 
 impl Store {
-    /// Claims at most `most` invalidations that are due to be asked about.
+    /// Claims invalidations that are due to be asked about, as many as there are places for.
     pub async fn claim_polls(
         &self,
-        most: usize,
+        places: Places,
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Vec<PollClaim>> {
+        let (answered, unanswered) = places.limits();
+        // If the settings of one cannot be read, none is claimed.
+        let mut tx = self.begin_unflushed().await?;
         let rows = sqlx::query!(
             r#"UPDATE invalidation SET lease_token = $1, lease_until = $3, next_at = $3,
                                        unanswered_since = CASE WHEN next_at > $5 THEN unanswered_since END
                WHERE id IN (
                  SELECT id FROM invalidation
-                 WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2
+                 WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2 AND unanswered_since IS NULL
                  ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+                 OR id IN (
+                 SELECT id FROM invalidation
+                 WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2 AND unanswered_since IS NOT NULL
+                 ORDER BY next_at LIMIT $6 FOR UPDATE SKIP LOCKED)
                RETURNING id, site_id, distribution_id, cloudfront_id as "cloudfront_id!",
                          submitted_at as "submitted_at!", unanswered_since,
                          (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?"
@@ -85,10 +109,11 @@ impl Store {
             token,
             now,
             now + LEASE,
-            i64::try_from(most).unwrap_or(i64::MAX),
+            answered,
             now - ASLEEP,
+            unanswered,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
         let mut known: HashMap<i32, Result<Option<Settings>, AwsError>> = HashMap::new();
         let mut claims = Vec::with_capacity(rows.len());
@@ -104,8 +129,7 @@ impl Store {
             let settings = match known.entry(row.site_id) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    let mut connection = self.pool.acquire().await?;
-                    let settings = self.settings_in_force(&mut connection, site).await;
+                    let settings = self.settings_in_force(&mut tx, site).await;
                     entry.insert(match settings {
                         Ok(settings) => Ok(settings),
                         // Only its own invalidations cannot be asked about; others are not held up.
@@ -129,6 +153,7 @@ impl Store {
                 token,
             });
         }
+        tx.commit().await?;
         Ok(claims)
     }
 

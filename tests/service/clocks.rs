@@ -5,7 +5,7 @@ use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::Wait;
 use time::Duration;
 
-use crate::support::{OTHER_KEY, Stepped, throttling, unavailable};
+use crate::support::{OTHER_KEY, Stepped, places, throttling, unavailable};
 
 #[tokio::test]
 async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
@@ -173,15 +173,18 @@ async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
     let now = service.state.clock.now();
     let connection = &mut store.connect().await.unwrap();
     let inputs = service.plan_inputs(connection).await;
-    assert_eq!(store.due(&[], 1, now).await.unwrap().sites, [site]);
+    assert_eq!(store.due(&[], places(1), now).await.unwrap().sites, [site]);
     let until = now + Duration::seconds(30);
     let wait = Wait::new(WaitReason::Quota, until);
     let waits = store.note_wait(connection, &inputs, wait, now);
     assert!(waits.await.unwrap());
-    let waiting = store.due(&[], 1, now).await.unwrap();
+    let waiting = store.due(&[], places(1), now).await.unwrap();
     assert!(!waiting.is_now());
     assert_eq!(waiting.next, Some(until));
-    assert_eq!(store.due(&[], 1, until).await.unwrap().sites, [site]);
+    assert_eq!(
+        store.due(&[], places(1), until).await.unwrap().sites,
+        [site]
+    );
 }
 
 /// Whoever has locked one site may wait for another.

@@ -10,7 +10,9 @@ use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::{DISTRIBUTION, Database, KEY, OTHER_KEY, Stepped, settings, unavailable};
+use crate::support::{
+    DISTRIBUTION, Database, KEY, OTHER_KEY, Stepped, places, settings, unavailable,
+};
 
 const SLOW: u64 = 3_600_000;
 
@@ -30,7 +32,7 @@ async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
         .unwrap()
         .unwrap();
     assert!(store.remove_site(site, now).await.unwrap());
-    let due = store.due(&[], 1, now).await.unwrap();
+    let due = store.due(&[], places(1), now).await.unwrap();
     assert!(!due.is_now() && due.next.is_none(), "{due:?}");
     let path = service.publish_and_run("/path").await;
     assert_eq!(service.state_of(&path).await, "in_progress");
@@ -513,7 +515,7 @@ async fn settings_that_move_while_an_end_makes_room_wait_for_it_and_hold_nothing
     service.database.change(open).await;
     let (store, site) = (service.state.store.clone(), service.site());
     let (token, now) = (service.state.clock.id(), service.state.clock.now());
-    let claims = store.claim_polls(1, token, now).await.unwrap();
+    let claims = store.claim_polls(places(1), token, now).await.unwrap();
     let second = "SELECT FROM invalidation WHERE id::text LIKE '%2' FOR UPDATE";
     let second = service.database.hold(second).await;
     let recording = {

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::dispatch::all;
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy, throttling, unavailable,
+    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, places, policy, throttling, unavailable,
 };
 
 const SLOW: u64 = 3_600_000;
@@ -782,7 +782,7 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
     service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(31).await;
     let now = service.state.clock.now();
-    let due = service.state.store.due(&[], 1, now).await.unwrap();
+    let due = service.state.store.due(&[], places(1), now).await.unwrap();
     assert!(!due.is_now() && due.next.is_some(), "{due:?}");
     // And what it leaves waiting goes as soon as the settings work again.
     let on = json!({ "enabled": true });
@@ -803,10 +803,10 @@ async fn as_many_questions_are_due_as_there_are_places_for() {
     }
     let (store, now) = (&service.state.store, service.state.clock.now());
     for (now, questions) in [(now, [0, 0, 0]), (now + Duration::MINUTE, [0, 2, 3])] {
-        for (places, questions) in [0, 2, 64].into_iter().zip(questions) {
-            let due = store.due(&[], places, now).await.unwrap();
+        for (most, questions) in [0, 2, 64].into_iter().zip(questions) {
+            let due = store.due(&[], places(most), now).await.unwrap();
             assert_eq!(due.questions, questions, "{due:?}");
-            let later = places > 0 && questions == 0;
+            let later = most > 0 && questions == 0;
             assert_eq!(due.next.is_some(), later, "{due:?}");
         }
     }

@@ -11,8 +11,8 @@ use time::Duration;
 use time::macros::datetime;
 
 use crate::support::{
-    DISTRIBUTION, Database, KEY, OTHER, OTHER_KEY, Replica, Sandbox, Stepped, settings, texts,
-    throttling, unavailable, variables,
+    DISTRIBUTION, Database, KEY, OTHER, OTHER_KEY, Replica, Sandbox, Stepped, places, settings,
+    texts, throttling, unavailable, variables,
 };
 
 const ECONOMICAL: Spending = Spending {
@@ -820,7 +820,7 @@ async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
     service.publish_and_run("/first").await;
     service.pass(2).await;
     let now = service.state.clock.now();
-    let due = service.state.store.due(&[], 1, now).await.unwrap();
+    let due = service.state.store.due(&[], places(1), now).await.unwrap();
     assert!(!due.is_now() && due.next.is_some(), "{due:?}");
     service.pass(10).await;
     assert_eq!(service.sent().await, [["/first"]]);

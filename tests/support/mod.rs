@@ -44,7 +44,7 @@ pub(crate) use service::{HOME, Service, config};
 pub(crate) use sites::{ENDPOINT_SECRET, add_site, endpoint, settings, settings_with, token_of};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
-pub(crate) use stepped::Stepped;
+pub(crate) use stepped::{Stepped, places};
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings};
 use skycms_cdn::readers::{EdgeChecker, Notifier, PublicClient, Runner};
-use skycms_cdn::store::{Connection, PlanInputs, SiteId, Slot};
+use skycms_cdn::store::{Connection, Places, PlanInputs, SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -243,6 +243,14 @@ impl Stepped {
             .unwrap();
         self.refresh_sites().await;
         self.api.of_site(name, &token_of(name))
+    }
+}
+
+/// Places for so many questions, whether or not the last one was answered.
+pub(crate) const fn places(each: usize) -> Places {
+    Places {
+        answered: each,
+        unanswered: each,
     }
 }
 
