@@ -123,7 +123,7 @@ impl Dispatcher {
             outcome,
             &Sent {
                 now,
-                planned_at: stored.planned_at,
+                waiting_since: claim.waiting_since(),
                 items: &stored.batch.items,
                 unanswered_since: claim.unanswered_since(now),
                 unknown_since: stored.unknown_since,

@@ -56,6 +56,12 @@ impl SendClaim {
         }
     }
 
+    /// When it, or its site, began to wait for room.
+    pub fn waiting_since(&self) -> OffsetDateTime {
+        let (planned_at, short_since) = (self.stored.planned_at, self.inputs.shortage.began_at);
+        short_since.map_or(planned_at, |since| since.min(planned_at))
+    }
+
     /// What else of ours is in progress at the distribution.
     pub fn others(&self) -> KindCounts {
         let counted = self.stored.counts.less(self.stored.needs(self.taking.now));

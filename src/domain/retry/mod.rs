@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use self::search::Search;
 use self::search::suspect;
-use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
+use self::size::{THROTTLED_PAUSE, beside_others, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
@@ -33,7 +33,8 @@ const MAX_PAUSE: Duration = Duration::minutes(10);
 pub struct Sent<'a> {
     /// When the call ended.
     pub now: OffsetDateTime,
-    pub planned_at: OffsetDateTime,
+    /// When it, or its site, began to wait for room.
+    pub waiting_since: OffsetDateTime,
     pub items: &'a [Item],
     /// When calls for it began to have no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
@@ -189,7 +190,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 .unknown_since
                 .is_some_and(|since| now - since < MAX_BELIEF_AGE);
             // It has waited for longer than others take to complete: perhaps some never will.
-            let long = (now - sent.planned_at).abs() > IN_PROGRESS;
+            let long = (now - sent.waiting_since).abs() > IN_PROGRESS;
             if may_be_accepted {
                 let attempt = Attempt::RefusedAfterUnknown;
                 queued(WaitReason::Quota, UNKNOWN_PAUSE, error, attempt)
@@ -197,7 +198,11 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
                 // This says nothing about what one call may hold.
-                smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
+                AfterCreate::Split {
+                    error,
+                    pieces: beside_others(sent, size),
+                    searching: false,
+                }
             } else {
                 one_alone(size, &mut beliefs);
                 beliefs.full(size, sent.limits, sent.others, now);

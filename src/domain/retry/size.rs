@@ -5,7 +5,9 @@ use time::Duration;
 
 use super::{AfterCreate, Sent};
 use crate::domain::pieces::fit;
-use crate::domain::{AwsError, Beliefs, Kind, KindCounts, MAX_BELIEF_AGE, RefusedFor, Room};
+use crate::domain::{
+    AwsError, Beliefs, Item, Kind, KindCounts, MAX_BELIEF_AGE, PerKind, RefusedFor, Room,
+};
 
 /// A batch of a size that was never accepted, although an earlier attempt of its own may have been,
 /// is sent again as a whole while it is throttled: this often, with pauses of this length, and for
@@ -80,6 +82,21 @@ pub(super) fn smaller(
         pieces: fit(sent.items, room),
         searching: false,
     }
+}
+
+/// Pieces of a batch that has no room as a whole: such as fit beside what is counted, or halves if
+/// the count is no help.
+pub(super) fn beside_others(sent: &Sent<'_>, size: KindCounts) -> Vec<Vec<Item>> {
+    let left = sent.limits.left(sent.others);
+    let most = |kind: Kind| match left[kind] {
+        left if (1..size[kind]).contains(&left) => left,
+        _ => size[kind] / 2,
+    };
+    let room = Room {
+        items: PerKind::each(most),
+        paths_per_request: sent.limits.paths_per_request,
+    };
+    fit(sent.items, room)
 }
 
 /// A single item was throttled within a second of others that were accepted: that says more about
