@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::slice;
 
 use sqlx::{FromRow, Postgres, QueryBuilder};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::items::remove_covered;
@@ -23,6 +23,9 @@ const MAX_PAGE: usize = 500;
 /// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: a
 /// page of publishes of ten thousand paths would be too much to read for a site without room.
 const PAGE_BYTES: i64 = 128 << 10;
+/// How long a publish may take from its arrival until others see it. What arrived this shortly
+/// before a look may not have been seen by it.
+const ARRIVING: Duration = Duration::SECOND;
 
 /// Why a site can send nothing new now.
 #[derive(Clone, Copy, Debug)]
@@ -284,7 +287,7 @@ impl Store {
                before AS (
                  SELECT site.id, limited_until FROM site, same
                  WHERE site.id = $1 AND settings_version = $6 FOR NO KEY UPDATE OF site)
-               UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3,
+               UPDATE site SET waits_for = $2, waits_since = $10, waits_until = $3,
                                limited_until = CASE WHEN $2 = 'quota' THEN $4::timestamptz
                                                     ELSE coalesce($4, site.limited_until) END,
                                backlog_since = CASE WHEN $9 THEN coalesce(backlog_since, $5) ELSE backlog_since END
@@ -299,6 +302,7 @@ impl Store {
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
             wait.has_backlog,
+            now - ARRIVING,
         )
         .fetch_optional(&mut *tx)
         .await?;
