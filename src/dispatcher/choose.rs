@@ -18,8 +18,9 @@ use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreErro
 /// later.
 const TRIES: usize = 4;
 
-/// How long a site whose secret cannot be opened is left alone. New settings end the wait.
-const UNREADABLE_WAIT: Duration = Duration::minutes(10);
+/// How long a site whose settings cannot be read is left alone. New settings end the wait. Another
+/// replica, of a newer version or with another key, may be able to read them.
+const UNREADABLE_WAIT: Duration = Duration::seconds(30);
 
 /// What a site may have to send.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,8 @@ enum Candidate {
     Stored,
     /// What is stored, and had no answer or is a piece of a search.
     Trouble,
-    /// New publishes of a kind that nothing stored has.
+    /// What is stored, and had no trouble, of another kind than the oldest; or new publishes of a
+    /// kind that nothing stored has.
     OtherKind,
     /// What is new.
     New,
@@ -212,20 +214,27 @@ impl Look<'_> {
     }
 
     /// Claims the first stored invalidation that may go, if one may.
-    async fn choose_stored(&mut self, due: &[QueuedInvalidation]) -> Result<Next, StoreError> {
+    async fn choose_stored(&mut self, due: &[&QueuedInvalidation]) -> Result<Next, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
         for (at, stored) in due.iter().enumerate() {
             // One that may have been accepted is not cut, and may be larger than is now believed to
             // fit.
-            if !stored
-                .needs(now)
-                .at_most(limits.quota().items)
-                .fits(room.items)
-            {
-                let flow = inputs.beliefs.flow(limits, now);
-                let (why, until) = match flow.admits_at(stored.counts, limits) {
+            let quota = limits.quota();
+            let fits = stored.needs(now).at_most(quota.items).fits(room.items);
+            let most = if fits { quota } else { room };
+            let flow = inputs.beliefs.flow(limits, now);
+            let admits_at = flow.admits_at(stored.counts, limits);
+            // Others have used what it waited for, and may do so again and again: as much of it
+            // goes as may.
+            let has_some = stored.counts.kinds().all(|kind| room.items[kind] > 0);
+            let may_go_in_part = stored.has_waited_for_rate
+                && stored.unknown_since.is_none()
+                && admits_at.is_some()
+                && has_some;
+            if !fits && !may_go_in_part {
+                let (why, until) = match admits_at {
                     Some(next) => (WaitReason::Rate, next),
                     None => (WaitReason::Quota, inputs.ask_again_at(stored.counts, now)),
                 };
@@ -237,7 +246,7 @@ impl Look<'_> {
                 }
                 continue;
             }
-            let Some(resized) = self.resized(&due[at..], room).await? else {
+            let Some(resized) = self.resized(&due[at..], most, room).await? else {
                 return Ok(Next::Stale);
             };
             let claim = store
@@ -248,21 +257,21 @@ impl Look<'_> {
         Ok(Next::Nothing)
     }
 
-    /// What goes in place of the first: a piece of it where one call may not hold it all, or as
-    /// many of them as one call may hold; `None` if something has changed.
+    /// What goes in place of the first: a piece of it where one call, which may hold `most`, may not
+    /// hold it all, or as many of them as one call may hold; `None` if something has changed.
     async fn resized(
         &self,
-        due: &[QueuedInvalidation],
+        due: &[&QueuedInvalidation],
+        most: Room,
         room: Room,
     ) -> Result<Option<QueuedInvalidation>, StoreError> {
         let (inputs, now) = (&self.inputs, self.taking.now);
         let Dispatcher { store, clock, .. } = self.dispatcher;
-        let Some(first) = due.first() else {
+        let Some(&first) = due.first() else {
             return Ok(None);
         };
-        let quota = inputs.limits.quota();
         if first.unknown_since.is_none() {
-            let pieces = fit(&first.batch.items, quota);
+            let pieces = fit(&first.batch.items, most);
             if pieces.len() > 1 {
                 let ids: Vec<_> = pieces.iter().map(|_| clock.id()).collect();
                 return store.cut(inputs, first, pieces, &ids, now).await;
@@ -280,9 +289,9 @@ impl Look<'_> {
                 && alike(&stored.batch.items, &first.batch.items)
                 && bytes <= MAX_BATCH_BYTES
         };
-        let like_it: Vec<_> = due.iter().take_while(fits).collect();
+        let like_it: Vec<_> = due.iter().copied().take_while(fits).collect();
         let sizes: Vec<_> = like_it.iter().map(|stored| stored.counts).collect();
-        match joined(&sizes, inputs.beliefs.last(), room.at_most(quota)) {
+        match joined(&sizes, inputs.beliefs.last(), room.at_most(most)) {
             0 | 1 => Ok(Some(first.clone())),
             together => {
                 store
@@ -292,11 +301,22 @@ impl Look<'_> {
         }
     }
 
-    /// Claims what is new of the other kind, where all that is stored is of one kind and would be
-    /// waited for.
-    async fn choose_other_kind(&mut self, due: &[QueuedInvalidation]) -> Result<Next, StoreError> {
+    /// Claims what is stored of another kind than the oldest, which would be waited for; or what is
+    /// new of it, where all that is stored is of one kind.
+    async fn choose_other_kind(&mut self, due: &[&QueuedInvalidation]) -> Result<Next, StoreError> {
+        let Some(oldest) = due.first() else {
+            return Ok(Next::Nothing);
+        };
+        let is_other = |stored: &&QueuedInvalidation| {
+            let mut kinds = stored.counts.kinds();
+            kinds.all(|kind| oldest.counts[kind] == 0)
+        };
+        let others: Vec<_> = due.iter().copied().filter(is_other).collect();
+        if !others.is_empty() {
+            return self.choose_stored(&others).await;
+        }
         let stored: KindCounts = due.iter().map(|stored| stored.counts).sum();
-        if due.is_empty() || stored.is_mixed() || self.gathering_until().is_some() {
+        if stored.is_mixed() || self.gathering_until().is_some() {
             return Ok(Next::Nothing);
         }
         let room = self.room_for_new().without(stored);

@@ -14,8 +14,8 @@ pub(super) const LEASE: Duration = Duration::seconds(30);
 /// time that passed then says nothing about earlier tries that had no answer. So at least an hour
 /// of the day that a batch may go without an answer is spent asking.
 const ASLEEP: Duration = Duration::hours(23);
-/// Stored invalidations that are looked at for one that may go: of those with trouble, and of the
-/// others.
+/// Stored invalidations that are looked at for one that may go: of each kind, of those with trouble
+/// and of the others.
 const STORED_PAGE: i64 = 8;
 
 /// A stored invalidation that may be sent.
@@ -29,6 +29,8 @@ pub struct QueuedInvalidation {
     pub unknown_since: Option<OffsetDateTime>,
     /// How often it has been throttled in a row.
     pub throttled: u32,
+    /// Whether it has waited for a rate until now.
+    pub has_waited_for_rate: bool,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
@@ -49,6 +51,7 @@ impl QueuedInvalidation {
             planned_at,
             unknown_since: None,
             throttled: 0,
+            has_waited_for_rate: false,
             unanswered_since: None,
             search: None,
             is_trouble: false,
@@ -85,8 +88,8 @@ impl QueuedInvalidation {
 }
 
 impl Store {
-    /// Stored invalidations of the site that are due: the first of those with trouble, and of the
-    /// others.
+    /// Stored invalidations of the site that are due: the first of each kind, of those with trouble
+    /// and of the others.
     pub async fn stored(
         &self,
         connection: &mut Connection,
@@ -96,9 +99,10 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
                       unknown_since, CASE WHEN next_at > $5 THEN unanswered_since END AS unanswered_since, throttled,
-                      search, is_trouble as "is_trouble!"
+                      search, is_trouble as "is_trouble!",
+                      waiting_for IS NOT DISTINCT FROM 'rate' as "has_waited_for_rate!"
                FROM (
-                 SELECT *, row_number() OVER (PARTITION BY is_trouble ORDER BY created_at, id) AS nth
+                 SELECT *, row_number() OVER (PARTITION BY is_trouble, wildcards > 0 ORDER BY created_at, id) AS nth
                  FROM (SELECT *, search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
                        FROM invalidation
                        WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3) due) first
@@ -123,6 +127,7 @@ impl Store {
                     planned_at: row.created_at,
                     unknown_since: row.unknown_since,
                     throttled: row.throttled.unsigned_abs(),
+                    has_waited_for_rate: row.has_waited_for_rate,
                     unanswered_since: row.unanswered_since,
                     search: row.search,
                     is_trouble: row.is_trouble,

@@ -48,4 +48,5 @@ mod stalls;
 mod statements;
 mod tenants;
 mod traces;
+mod turns;
 mod waiting;

@@ -1,0 +1,224 @@
+//! Taking turns: kinds of items, sites that share a distribution and a key, and questions.
+
+use serde_json::json;
+use skycms_cdn::domain::WaitReason;
+use skycms_cdn::store::{Places, Wait};
+use time::Duration;
+
+use crate::support::{Api, DISTRIBUTION, KEY, OTHER_KEY, Stepped, places, throttling, unavailable};
+
+const SLOW: u64 = 3_600_000;
+/// A distribution of which everybody else's calls are quick.
+const QUICK: [(&str, &str); 2] = [
+    ("CLOUDFRONT_REQUESTS_PER_SECOND", "8"),
+    ("CLOUDFRONT_REQUEST_BURST", "8"),
+];
+
+fn numbered(count: u32, suffix: &str) -> impl Iterator<Item = String> {
+    (0..count).map(move |n| format!("/{n}{suffix}"))
+}
+
+#[tokio::test]
+async fn a_stored_page_waits_for_no_wildcards_that_have_no_room() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    service.publish_paths(numbered(300, "/*")).await;
+    service.run().await;
+    service.sandbox.fail_creates(1, throttling()).await;
+    let page = service.publish_and_run("/page").await;
+    assert_eq!(service.state_of(&page).await, "queued");
+    for _ in 0..2 {
+        // Something else has ended.
+        let wake = "UPDATE invalidation SET next_at = 'epoch' WHERE waiting_for = 'quota'";
+        service.database.change(wake).await;
+        service.pass(2).await;
+    }
+    assert_ne!(service.state_of(&page).await, "queued");
+}
+
+#[tokio::test]
+async fn a_stored_wildcard_takes_turns_with_stored_pages() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_PATHS_PER_REQUEST", "2"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    service.publish_paths(numbered(60, "")).await;
+    service.run().await;
+    service.sandbox.fail_creates(1, throttling()).await;
+    let wildcard = service.publish_and_run("/news/*").await;
+    service.pass_in_steps(15, 2).await;
+    let publish = service.api.get_publish(&wildcard).await;
+    assert_ne!(publish["state"], "queued", "{publish:#}");
+}
+
+#[tokio::test]
+async fn of_a_large_publish_what_has_room_goes_after_half_a_minute() {
+    for (theirs, ours, suffix) in [(10, 15, "/*"), (1_600, 2_900, "")] {
+        let service = Stepped::start().await;
+        service
+            .sandbox
+            .config(json!({ "in_progress_ms": SLOW, "rate": null }))
+            .await;
+        let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+        other.publish_paths(numbered(theirs, suffix)).await;
+        service.run().await;
+        let ours = service
+            .publish_paths(numbered(ours, &format!("/ours{suffix}")))
+            .await;
+        service.run().await;
+        assert_eq!(service.state_of(&ours).await, "queued");
+        service.pass_in_steps(33, 1).await;
+        assert_ne!(service.state_of(&ours).await, "queued", "{theirs} others");
+    }
+}
+
+/// A replica of another version, or with another key, may be able to read them.
+#[tokio::test]
+async fn settings_that_one_replica_cannot_read_hold_others_up_for_half_a_minute() {
+    let service = Stepped::start().await;
+    let change = |to: &str| {
+        format!("UPDATE cdn_settings SET region = '{to}' WHERE distribution_id = '{DISTRIBUTION}'")
+    };
+    service.database.change(&change("moon-1")).await;
+    let id = service.publish_and_run("/about").await;
+    assert_eq!(service.state_of(&id).await, "queued");
+    service.database.change(&change("eu-central-1")).await;
+    service.pass_in_steps(31, 1).await;
+    assert_ne!(service.state_of(&id).await, "queued");
+}
+
+/// Beside a neighbour who never lets the rate recover.
+#[tokio::test]
+async fn a_neighbours_small_calls_starve_no_call_of_a_whole_second() {
+    let mut variables = QUICK.to_vec();
+    variables.push(("CLOUDFRONT_PATHS_PER_SECOND", "100"));
+    let service = Stepped::start_with(&variables).await;
+    service.sandbox.config(json!({ "rate": null })).await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let mut ours = Vec::new();
+    for at in 0..80 {
+        if at % 20 == 4 {
+            let (count, suffix) = (if at == 4 { 350 } else { 100 }, format!("/{at}"));
+            ours.push(service.publish_paths(numbered(count, &suffix)).await);
+        }
+        other.publish_path(&format!("/theirs/{at}")).await;
+        service.advance(Duration::milliseconds(250));
+        service.run().await;
+    }
+    assert!(!service.states(&ours[..3]).await.contains(&"queued".into()));
+}
+
+#[tokio::test]
+async fn twenty_sites_that_share_a_key_take_turns() {
+    let service = Stepped::start_with(&[
+        // A call every two of the seconds below.
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.75"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    service.sandbox.complete_at_once().await;
+    let mut sites: Vec<Api> = Vec::new();
+    for n in 0..20 {
+        sites.push(
+            service
+                .add_site(&format!("site{n}"), DISTRIBUTION, KEY)
+                .await,
+        );
+    }
+    let mut waiting: Vec<Vec<(i32, String)>> = vec![Vec::new(); sites.len()];
+    let mut longest = 0;
+    for second in 0..120 {
+        for (site, waiting) in sites.iter().zip(&mut waiting) {
+            if second % 10 == 0 {
+                waiting.push((second, site.publish_path(&format!("/{second}")).await));
+            }
+        }
+        service.pass(1).await;
+        for (site, waiting) in sites.iter().zip(&mut waiting) {
+            let Some((since, id)) = waiting.first() else {
+                continue;
+            };
+            longest = longest.max(second - since);
+            if site.get_publish(id).await["state"] != "queued" {
+                // One call takes all that has gathered.
+                waiting.clear();
+            }
+        }
+    }
+    assert!(longest <= 60, "{longest} s");
+}
+
+/// What arrived before a look may be committed after it.
+#[tokio::test]
+async fn a_wait_hides_no_publish_that_was_on_its_way() {
+    let service = Stepped::start().await;
+    service.api.publish_path("/about").await;
+    let (store, site, now) = (
+        &service.state.store,
+        service.site(),
+        service.state.clock.now(),
+    );
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = service.plan_inputs(connection).await;
+    for (after, sites) in [
+        (Duration::milliseconds(500), vec![site]),
+        (Duration::seconds(2), vec![]),
+    ] {
+        let wait = Wait::new(WaitReason::Quota, now + Duration::seconds(30));
+        let waits = store.note_wait(connection, &inputs, wait, now + after);
+        assert!(waits.await.unwrap());
+        let due = store.due(&[], places(1), now + after).await.unwrap();
+        assert_eq!(due.sites, sites, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn questions_whose_settings_cannot_be_read_now_are_not_claimed() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    service.publish_and_run("/about").await;
+    let lock = "LOCK TABLE cdn_settings IN ACCESS EXCLUSIVE MODE";
+    let lock = service.database.hold(lock).await;
+    let (store, clock) = (service.state.store.clone(), &service.state.clock);
+    let (token, now) = (clock.id(), clock.now() + Duration::MINUTE);
+    let claiming = tokio::spawn(async move { store.claim_polls(places(1), token, now).await });
+    service.database.wait_for_locks(1).await;
+    claiming.abort();
+    assert!(claiming.await.is_err());
+    lock.release().await;
+    let leased = "SELECT count(*) FROM invalidation WHERE lease_token IS NOT NULL";
+    assert_eq!(service.database.count(leased).await, 0);
+}
+
+#[tokio::test]
+async fn questions_without_an_answer_take_no_places_from_others() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    for path in ["/a", "/b", "/c"] {
+        service.publish_and_run(path).await;
+    }
+    service.sandbox.fail_gets(2, &unavailable()).await;
+    service.pass(5).await;
+    let unanswered = "SELECT count(*) FROM invalidation WHERE unanswered_since IS NOT NULL";
+    assert_eq!(service.database.count(unanswered).await, 2);
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    let now = clock.now() + Duration::MINUTE;
+    for (answered, unanswered, due) in [(0, 1, 1), (1, 0, 1), (5, 1, 2), (5, 5, 3), (0, 0, 0)] {
+        let places = Places {
+            answered,
+            unanswered,
+        };
+        assert_eq!(store.due(&[], places, now).await.unwrap().questions, due);
+    }
+    let places = Places {
+        answered: 5,
+        unanswered: 1,
+    };
+    let claims = store.claim_polls(places, clock.id(), now).await.unwrap();
+    let unanswered = claims
+        .iter()
+        .filter(|claim| claim.unanswered_since.is_some());
+    assert_eq!((claims.len(), unanswered.count()), (2, 1));
+}
