@@ -52,7 +52,7 @@ COMMENT ON COLUMN site.limited_until IS 'Until when publishes wait that its mont
 COMMENT ON COLUMN site.backlog_since IS 'Since when each call for it has left publishes waiting for room; NULL: the last one took all, or there was none since the settings changed.';
 COMMENT ON COLUMN site.waits_for IS
     'Why it could send nothing new when it was last looked at. quota: CloudFront has no room. rate: its access key has no call left. retry: CloudFront does not answer.';
-COMMENT ON COLUMN site.waits_since IS 'When that was. What it has published since is looked at all the same.';
+COMMENT ON COLUMN site.waits_since IS 'A second before that was found. What it has published since is looked at all the same.';
 COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
 COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
 COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force or of what the owner allows, and when what was planned is taken back. Whoever has planned restates it.';
@@ -448,7 +448,7 @@ COMMENT ON COLUMN distribution.beliefs IS
     'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief/mod.rs). Read and written whole, by whoever holds the lease.';
 
 CREATE VIEW due_site AS
-SELECT work.site_id, d.id AS distribution_id, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
+SELECT work.site_id, d.id AS distribution_id, f.rate_key, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
 FROM (
   SELECT w.site_id, NULL AS distribution_id,
          -- One that came later than it is looked at again anyway is from the future of a clock that was set back.
@@ -463,7 +463,7 @@ JOIN site s ON s.id = work.site_id
 JOIN settings_in_force f ON f.site_id = s.id
 JOIN distribution d ON d.id = f.distribution_id
 WHERE work.distribution_id IS NULL OR work.distribution_id = d.id
-GROUP BY work.site_id, d.id, s.resume_at;
+GROUP BY work.site_id, d.id, f.rate_key, s.resume_at;
 COMMENT ON VIEW due_site IS 'Sites that have something to send to the distribution in force, and when each is to be looked at.';
 
 CREATE TABLE access_key (

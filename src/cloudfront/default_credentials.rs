@@ -1,6 +1,7 @@
 //! AWS default credentials, found only when a site asks for them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -25,6 +26,8 @@ pub(super) struct DefaultCredentials {
     chain: Arc<OnceCell<DefaultCredentialsChain>>,
     http: BoundedClient,
     timeout: Duration,
+    /// Whether the last search took too long, a short while ago.
+    is_slow: Arc<AtomicBool>,
 }
 
 impl DefaultCredentials {
@@ -36,6 +39,7 @@ impl DefaultCredentials {
             chain: Arc::default(),
             http,
             timeout,
+            is_slow: Arc::default(),
         }
     }
 
@@ -65,10 +69,25 @@ impl ProvideCredentials for DefaultCredentials {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
+            let late = || Err(CredentialsError::provider_timed_out(self.timeout));
+            // The cache lets those who wait for one search begin another when it has failed. By then
+            // their calls have no time left for that.
+            if self.is_slow.load(Ordering::Relaxed) {
+                return late();
+            }
             let found = async { self.chain().await.provide_credentials().await };
-            tokio::time::timeout(self.timeout, found)
-                .await
-                .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)))
+            match tokio::time::timeout(self.timeout, found).await {
+                Ok(found) => found,
+                Err(_) => {
+                    self.is_slow.store(true, Ordering::Relaxed);
+                    let (is_slow, timeout) = (Arc::clone(&self.is_slow), self.timeout);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(timeout).await;
+                        is_slow.store(false, Ordering::Relaxed);
+                    });
+                    late()
+                }
+            }
         })
     }
 }

@@ -4,23 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::Dispatcher;
 use super::look::{Look, MAX_HOLD, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MAX_BATCH_BYTES;
-use crate::domain::{KindCounts, Room, WaitReason};
-use crate::store::{Connection, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait};
+use crate::domain::{KindCounts, Room, WaitReason, pause};
+use crate::store::{
+    Connection, Hold, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait,
+};
 
 /// How often a claim is prepared again after something has changed, before the site is left for
 /// later.
 const TRIES: usize = 4;
-
-/// How long a site whose settings cannot be read is left alone. New settings end the wait. Another
-/// replica, of a newer version or with another key, may be able to read them.
-const UNREADABLE_WAIT: Duration = Duration::seconds(30);
 
 /// What a site may have to send.
 #[derive(Clone, Copy, Debug)]
@@ -110,13 +108,16 @@ impl Dispatcher {
         }
         // Once more, now that it is known which version of the settings it is about: somebody may
         // be saving others.
-        let Some(version) = store.settings_version(site).await? else {
+        let Some((version, paused_since)) = store.settings_version(site).await? else {
             return Ok(None);
         };
         match store.plan_inputs(connection, site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
-                tracing::error!(%site, %error, "paused");
-                let (error, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
+                if paused_since.is_none() {
+                    tracing::error!(%site, %error, "paused");
+                }
+                // Another replica, of a newer version or with another key, may be able to read them.
+                let (error, until) = (error.in_place_of_aws(), now + pause(paused_since, now));
                 store.pause(site, &error, until, version, now).await?;
                 Ok(None)
             }
@@ -147,6 +148,7 @@ impl Dispatcher {
                     now,
                 },
                 inputs,
+                held: Vec::new(),
             };
             let next = match taken {
                 Ok(_) => look.choose().await?,
@@ -218,51 +220,51 @@ impl Look<'_> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
-        for (at, stored) in due.iter().enumerate() {
-            // One that may have been accepted is not cut, and may be larger than is now believed to
-            // fit.
-            let quota = limits.quota();
-            let fits = stored.needs(now).at_most(quota.items).fits(room.items);
-            let most = if fits { quota } else { room };
-            let flow = inputs.beliefs.flow(limits, now);
-            let admits_at = flow.admits_at(stored.counts, limits);
-            // Others have used what it waited for, and may do so again and again: as much of it
-            // goes as may.
-            let has_some = stored.counts.kinds().all(|kind| room.items[kind] > 0);
-            let may_go_in_part = stored.has_waited_for_rate
-                && stored.unknown_since.is_none()
-                && admits_at.is_some()
-                && has_some;
-            if !fits && !may_go_in_part {
-                let (why, until) = match admits_at {
-                    Some(next) => (WaitReason::Rate, next),
-                    None => (WaitReason::Quota, inputs.ask_again_at(stored.counts, now)),
-                };
-                let held = store
-                    .hold_stored(self.connection, inputs, stored, why, until, now)
-                    .await?;
-                if !held {
-                    return Ok(Next::Stale);
-                }
-                continue;
-            }
-            let Some(resized) = self.resized(&due[at..], most, room).await? else {
-                return Ok(Next::Stale);
+        // One that may have been accepted is not cut, and may be larger than is now believed to fit.
+        let fits = |stored: &QueuedInvalidation| {
+            let needs = stored.needs(now).at_most(limits.quota().items);
+            needs.fits(room.items)
+        };
+        let chosen = due.iter().position(|stored| fits(stored));
+        let flow = inputs.beliefs.flow(limits, now);
+        let hold = |stored: &&QueuedInvalidation| {
+            let (why, until) = match flow.admits_at(stored.counts, limits) {
+                Some(next) => (WaitReason::Rate, next),
+                None => (WaitReason::Quota, inputs.ask_again_at(stored.counts, now)),
             };
-            let claim = store
-                .claim_stored(self.connection, inputs, resized, self.taking)
-                .await?;
-            return Ok(Next::call(claim));
+            Hold {
+                id: stored.id,
+                why,
+                until,
+            }
+        };
+        let is_new = |stored: &&&QueuedInvalidation| !self.held.contains(&stored.id);
+        let holds = due[..chosen.unwrap_or(due.len())].iter().filter(is_new);
+        let holds: Vec<Hold> = holds.map(hold).collect();
+        if !holds.is_empty() {
+            let held = store.hold_stored(self.connection, inputs, &holds, now);
+            if !held.await? {
+                return Ok(Next::Stale);
+            }
+            self.held.extend(holds.iter().map(|hold| hold.id));
         }
-        Ok(Next::Nothing)
+        let Some(chosen) = chosen else {
+            return Ok(Next::Nothing);
+        };
+        let Some(resized) = self.resized(&due[chosen..], room).await? else {
+            return Ok(Next::Stale);
+        };
+        let claim = store
+            .claim_stored(self.connection, inputs, resized, self.taking)
+            .await?;
+        Ok(Next::call(claim))
     }
 
-    /// What goes in place of the first: a piece of it where one call, which may hold `most`, may not
-    /// hold it all, or as many of them as one call may hold; `None` if something has changed.
+    /// What goes in place of the first: a piece of it where one call may not hold it all, or as
+    /// many of them as one call may hold; `None` if something has changed.
     async fn resized(
         &self,
         due: &[&QueuedInvalidation],
-        most: Room,
         room: Room,
     ) -> Result<Option<QueuedInvalidation>, StoreError> {
         let (inputs, now) = (&self.inputs, self.taking.now);
@@ -270,8 +272,9 @@ impl Look<'_> {
         let Some(&first) = due.first() else {
             return Ok(None);
         };
+        let quota = inputs.limits.quota();
         if first.unknown_since.is_none() {
-            let pieces = fit(&first.batch.items, most);
+            let pieces = fit(&first.batch.items, quota);
             if pieces.len() > 1 {
                 let ids: Vec<_> = pieces.iter().map(|_| clock.id()).collect();
                 return store.cut(inputs, first, pieces, &ids, now).await;
@@ -291,7 +294,7 @@ impl Look<'_> {
         };
         let like_it: Vec<_> = due.iter().copied().take_while(fits).collect();
         let sizes: Vec<_> = like_it.iter().map(|stored| stored.counts).collect();
-        match joined(&sizes, inputs.beliefs.last(), room.at_most(most)) {
+        match joined(&sizes, inputs.beliefs.last(), room.at_most(quota)) {
             0 | 1 => Ok(Some(first.clone())),
             together => {
                 store

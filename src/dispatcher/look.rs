@@ -1,6 +1,7 @@
 //! One look at a site that may send: what it is based on, and what may come of it.
 
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::Dispatcher;
 use crate::domain::Room;
@@ -40,6 +41,8 @@ pub(super) struct Look<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) inputs: PlanInputs,
     pub(super) taking: Taking,
+    /// What it has found no room for.
+    pub(super) held: Vec<Uuid>,
 }
 
 impl Look<'_> {

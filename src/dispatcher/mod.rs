@@ -5,17 +5,17 @@ mod choose;
 mod look;
 mod plan;
 mod poll;
+mod queues;
 mod send;
 mod wake;
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::store::{Covered, Due, Publishes, SiteId, Store, StoreError, within};
 
 use self::choose::Calls;
-use self::send::Place;
+use self::queues::Queues;
 use self::wake::News;
 pub use self::wake::Wake;
 
@@ -46,14 +46,19 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 const RECORD_RETRY: Duration = Duration::from_millis(200);
-/// Calls of each operation under way at once.
-const CALLS: usize = 64;
+/// Calls of `CreateInvalidation` under way at once. One that waits for its answer is an idle socket,
+/// and where an endpoint hangs, hundreds may.
+const SENDS: usize = 256;
+/// Calls of `GetInvalidation` under way at once, of each sort.
+const POLLS: usize = 64;
 /// Calls being claimed at once. A claim may read and plan thousands of publishes: other sites must
 /// not wait for it, and it must not take all connections.
 const CLAIMS: usize = 4;
 /// How long a site that may not send is left alone, whatever it publishes: a storm at a site that
 /// waits for room must not cause as many looks.
 const QUIET: Duration = Duration::from_millis(250);
+/// The longest that a site waits for the looks at others with which it shares something.
+const MAX_LOOK_WAIT: Duration = Duration::from_secs(1);
 /// How often to make sure that no clock has put something far into the future.
 const HEAL_EVERY: time::Duration = time::Duration::MINUTE;
 /// How long calls may go on after a stop was asked for.
@@ -102,9 +107,9 @@ impl Dispatcher {
             limits,
             wake,
             metrics,
-            sends: Arc::new(Semaphore::new(CALLS)),
-            polls: Arc::new(Semaphore::new(CALLS)),
-            doubtful_polls: Arc::new(Semaphore::new(CALLS)),
+            sends: Arc::new(Semaphore::new(SENDS)),
+            polls: Arc::new(Semaphore::new(POLLS)),
+            doubtful_polls: Arc::new(Semaphore::new(POLLS)),
             quiet: Duration::ZERO,
             clock_watch: Arc::default(),
             calls: Calls::default(),
@@ -132,7 +137,7 @@ impl Dispatcher {
             let is_later = std::mem::take(&mut later);
             let look = async {
                 for site in news.published {
-                    self.start_send(site, Place::alone(), &mut tasks);
+                    self.start_send(site, None, &mut tasks);
                 }
                 if news.anything {
                     alarm = Alarm::far();
@@ -197,13 +202,10 @@ impl Dispatcher {
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<Due, StoreError> {
         self.heal_clock().await?;
         let mut due = self.due().await?;
-        let mut sites: Vec<_> = due.sites.iter().zip(&due.distributions).collect();
-        sites.sort_by_cached_key(|(site, _)| self.calls.last(**site));
-        let mut queues = HashMap::new();
-        for (site, distribution) in sites {
-            let (looked, after) = oneshot::channel();
-            let after = queues.insert(distribution, after);
-            self.start_send(*site, Place { after, looked }, tasks);
+        let mut queues = Queues::new(MAX_LOOK_WAIT);
+        for ((site, distribution), rate_key) in self.in_turn(&due) {
+            let place = queues.place([distribution, rate_key]);
+            self.start_send(site, Some(place), tasks);
         }
         if due.questions > 0 && self.start_polls(tasks).await? < due.questions {
             // Somebody is changing some of them, and may leave them as they were.
@@ -219,6 +221,17 @@ impl Dispatcher {
         self.store
             .due(&served, self.places(), self.clock.now())
             .await
+    }
+
+    /// The sites that are due, first those whose last call is the longest ago, with their
+    /// distributions and the rates that they go by.
+    fn in_turn<'a>(&self, due: &'a Due) -> Vec<((SiteId, &'a str), &'a str)> {
+        let distributions = due.distributions.iter().map(String::as_str);
+        let rate_keys = due.rate_keys.iter().map(String::as_str);
+        let sites = due.sites.iter().copied();
+        let mut sites: Vec<_> = sites.zip(distributions).zip(rate_keys).collect();
+        sites.sort_by_cached_key(|((site, _), _)| self.calls.last(*site));
+        sites
     }
 
     /// A clock that was set back must not put off what was due by the old one.

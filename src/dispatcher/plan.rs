@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::look::{Look, MAX_HOLD, Next};
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Kind, KindCounts, KnownPaths, PerKind, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
+    Kind, KindCounts, KnownPaths, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
 };
 use crate::store::{StoreError, Wait};
 
@@ -25,15 +25,7 @@ impl Look<'_> {
         let terms = inputs
             .spending
             .terms(&inputs.month, inputs.in_flight, &limits.prices);
-        let mut quota = limits.quota();
-        if inputs.has_waited_for_rate {
-            // Others have used what it waited for, and may do so again and again: as much goes as
-            // may.
-            quota.items = PerKind::each(|kind| match limits.per_second[kind] {
-                Some(_) if room.items[kind] > 0 => quota.items[kind].min(room.items[kind]),
-                _ => quota.items[kind],
-            });
-        }
+        let quota = limits.quota();
         let wanted = Wanted { terms, room, quota };
         let lacks = |kind: Kind| wanted.lacks(kind.one()).is_some();
         if Kind::VARIANTS.iter().copied().any(lacks) {

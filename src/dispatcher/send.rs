@@ -4,10 +4,10 @@
 use std::pin::pin;
 
 use time::{Duration, OffsetDateTime};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::look::Next;
+use super::queues::Place;
 use super::wake::SiteTurn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
@@ -16,44 +16,25 @@ use crate::domain::{
 };
 use crate::store::{Covered, Publishes, Recorded, SendClaim, SendRecord, SiteId, within};
 
-/// The longest that a site waits for another's look. One that takes longer holds nobody up.
-const MAX_LOOK_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// A site's place among those of its distribution: they are looked at one after the other, since
-/// only one call at a time may be claimed, and whoever has waited longest is to get it.
-#[derive(Debug)]
-pub(super) struct Place {
-    /// Closed when the one before it has been looked at.
-    pub(super) after: Option<oneshot::Receiver<()>>,
-    /// Dropped when this one has.
-    pub(super) looked: oneshot::Sender<()>,
-}
-
-impl Place {
-    /// Waits for no other, and none for it.
-    pub(super) fn alone() -> Self {
-        Self {
-            after: None,
-            looked: oneshot::channel().0,
-        }
-    }
-}
-
 impl Dispatcher {
     /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
     /// next call is claimed, made and recorded.
-    pub(super) fn start_send(&self, site: SiteId, place: Place, tasks: &mut JoinSet<Ended>) {
+    pub(super) fn start_send(
+        &self,
+        site: SiteId,
+        place: Option<Place>,
+        tasks: &mut JoinSet<Ended>,
+    ) {
         if let Some(turn) = self.wake.turn(site) {
             let dispatcher = self.clone();
             tasks.spawn(async move { dispatcher.serve(turn, place).await });
         }
     }
 
-    async fn serve(&self, turn: SiteTurn, place: Place) -> Ended {
-        if let Some(after) = place.after {
-            let _ = tokio::time::timeout(MAX_LOOK_WAIT, after).await;
+    async fn serve(&self, turn: SiteTurn, mut place: Option<Place>) -> Ended {
+        if let Some(place) = &place {
+            place.reached().await;
         }
-        let mut looked = Some(place.looked);
         loop {
             // Armed before looking, so that a call that ends meanwhile is not missed.
             let mut changed = pin!(self.wake.changed());
@@ -65,7 +46,7 @@ impl Dispatcher {
                 };
                 within(LOOK_TIMEOUT, self.claim_send(turn.site)).await
             };
-            drop(looked.take());
+            drop(place.take());
             match next {
                 Ok(Next::Call(claim)) => {
                     self.send(*claim).await;
@@ -123,6 +104,7 @@ impl Dispatcher {
             outcome,
             &Sent {
                 now,
+                planned_at: stored.planned_at,
                 waiting_since: claim.waiting_since(),
                 items: &stored.batch.items,
                 unanswered_since: claim.unanswered_since(now),

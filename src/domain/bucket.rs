@@ -14,14 +14,11 @@ const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may take to arrive than those after them, since
 /// they have to connect. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
-/// How long what was overdrawn counts: no belief holds for longer.
-pub(super) const MAX_DEBT: Duration = Duration::seconds(30);
 
 /// Calls that may be made now, and how fast more are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
-    /// Calls that may be made now. Below zero after calls that could not wait, such as tests of
-    /// settings.
+    /// Calls that may be made now.
     pub tokens: f64,
     /// Calls that are added each second.
     pub rate: f64,
@@ -43,9 +40,8 @@ impl Bucket {
             limits.requests_per_second * MIN_RATE_SHARE,
             limits.requests_per_second,
         );
-        let tokens = self.tokens.max(-rate * MAX_DEBT.as_seconds_f64());
         Self {
-            tokens: (tokens + seconds * rate).min(f64::from(limits.request_burst)),
+            tokens: (self.tokens + seconds * rate).min(f64::from(limits.request_burst)),
             rate,
             refilled_at,
         }
@@ -58,7 +54,13 @@ impl Bucket {
     pub fn take(self, limits: &Limits) -> Result<Self, OffsetDateTime> {
         match self.next_call() {
             Some(next) => Err(next),
-            None => Ok(self.forced(limits)),
+            None => {
+                let most = f64::from(limits.request_burst) - self.rate * TRAVEL.as_seconds_f64();
+                Ok(Self {
+                    tokens: self.tokens.min(most) - 1.0,
+                    ..self
+                })
+            }
         }
     }
 
@@ -69,15 +71,6 @@ impl Bucket {
             // A microsecond more, so that rounding never makes the next try a moment early.
             self.refilled_at + wait + Duration::MICROSECOND
         })
-    }
-
-    /// Counts a call that was made without asking.
-    pub fn forced(self, limits: &Limits) -> Self {
-        let most = f64::from(limits.request_burst) - self.rate * TRAVEL.as_seconds_f64();
-        Self {
-            tokens: self.tokens.min(most) - 1.0,
-            ..self
-        }
     }
 
     /// After AWS throttled: nothing is left, and calls come back half as fast.
@@ -153,17 +146,6 @@ mod tests {
             bucket = bucket.accepted(&limits);
         }
         assert!((bucket.rate - limits.requests_per_second).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn calls_that_could_not_wait_hold_the_next_no_longer_than_a_belief() {
-        let limits = Limits::default();
-        let tested = (0..100).fold(Bucket::full(&limits, START), |bucket, _| {
-            bucket.forced(&limits)
-        });
-        let at = |seconds| tested.refilled(&limits, START + Duration::seconds(seconds));
-        assert!(at(31).take(&limits).is_err());
-        assert!(at(32).take(&limits).is_ok());
     }
 
     #[test]

@@ -9,9 +9,12 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::bucket::{MAX_DEBT, TRAVEL, elapsed};
+use super::bucket::{TRAVEL, elapsed};
 use super::limits::whole;
 use super::{Kind, KindCounts, Limits, PerKind, Room};
+
+/// How long what was overdrawn counts: no belief holds for longer.
+const MAX_DEBT: Duration = Duration::seconds(30);
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,8 +88,11 @@ impl Flow {
         let spend = |kind: Kind| match (limits.per_second[kind], needs[kind]) {
             (None, _) | (_, 0) => self.tokens[kind],
             (Some(rate), amount) => {
-                let most = capacity(rate) - rate * TRAVEL.as_seconds_f64();
-                self.tokens[kind].min(most) - f64::from(amount)
+                let amount = f64::from(amount);
+                // No more than that can arrive late: small calls do not keep the bucket from being
+                // full for a large one.
+                let late = (rate * TRAVEL.as_seconds_f64()).min(amount);
+                self.tokens[kind].min(capacity(rate) - late) - amount
             }
         };
         Self {

@@ -16,8 +16,9 @@ pub struct Due {
     /// Sites that have something to send and that nothing known holds back, the longest unserved
     /// first.
     pub sites: Vec<SiteId>,
-    /// The distribution of each of them.
+    /// The distribution of each of them, and the row of `access_key` that it goes by.
     pub distributions: Vec<String>,
+    pub rate_keys: Vec<String>,
     /// How many questions are due that there are places for.
     pub questions: i64,
     /// When anything else is due: in the past if there are more sites than are named.
@@ -43,6 +44,7 @@ impl Store {
                          ORDER BY sent_at NULLS FIRST, random() LIMIT 64)
                SELECT ARRAY(SELECT site_id FROM due ORDER BY sent_at NULLS FIRST, site_id) as "sites!: Vec<SiteId>",
                       ARRAY(SELECT distribution_id FROM due ORDER BY sent_at NULLS FIRST, site_id) as "distributions!",
+                      ARRAY(SELECT rate_key FROM due ORDER BY sent_at NULLS FIRST, site_id) as "rate_keys!",
                       (SELECT count(*) FROM (
                          (SELECT FROM invalidation
                           WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $3

@@ -111,7 +111,7 @@ pub use site_changes::FirstProofs;
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};
 pub use standing::{SiteStanding, Standing};
-pub use stored::QueuedInvalidation;
+pub use stored::{Hold, QueuedInvalidation};
 pub use tokens::TokenView;
 pub use waiting::Wait;
 
@@ -330,8 +330,9 @@ impl Store {
     }
 
     /// Begins one whose commit does not wait for the disk, for what CloudFront would only be asked
-    /// again: if PostgreSQL crashes in the next moment, it has not happened. Nothing can be based
-    /// on it and last longer, since a commit that waits for the disk waits for all before it.
+    /// again, or nobody misses: if PostgreSQL crashes in the next moment, it has not happened.
+    /// Nothing stored can be based on it and last longer, since a commit that waits for the disk
+    /// waits for all before it.
     async fn begin_unflushed(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         self.begin_with("BEGIN; SET LOCAL synchronous_commit = off")
             .await

@@ -57,8 +57,6 @@ pub struct PlanInputs {
     pub retrying: i64,
     /// When the latest of those was planned.
     pub retrying_since: Option<OffsetDateTime>,
-    /// Whether the site has waited for a rate until now.
-    pub has_waited_for_rate: bool,
     /// Whether the site is marked as waiting, or as having a backlog.
     pub(super) is_marked: bool,
     /// What a claim restates: calls of the distribution, the settings' version and the bucket.
@@ -124,7 +122,6 @@ impl Store {
                       s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
                       s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL
                         as "is_marked!",
-                      coalesce(s.waits_for = 'rate' AND s.waits_until <= $2, false) as "has_waited_for_rate!",
                       s.resume_at, d.lease_until, d.calls, d.completed_at, d.beliefs,
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
@@ -225,7 +222,6 @@ impl Store {
             stored_due: row.stored_due,
             retrying: row.retrying,
             retrying_since: row.retrying_since,
-            has_waited_for_rate: row.has_waited_for_rate,
             is_marked: row.is_marked,
             calls: row.calls,
             settings_version: row.settings_version,

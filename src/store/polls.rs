@@ -94,14 +94,14 @@ impl Store {
         let rows = sqlx::query!(
             r#"UPDATE invalidation SET lease_token = $1, lease_until = $3, next_at = $3,
                                        unanswered_since = CASE WHEN next_at > $5 THEN unanswered_since END
-               WHERE id IN (
-                 SELECT id FROM invalidation
-                 WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2 AND unanswered_since IS NULL
-                 ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-                 OR id IN (
-                 SELECT id FROM invalidation
-                 WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2 AND unanswered_since IS NOT NULL
-                 ORDER BY next_at LIMIT $6 FOR UPDATE SKIP LOCKED)
+               WHERE id = ANY(
+                 ARRAY(SELECT id FROM invalidation
+                       WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2 AND unanswered_since IS NULL
+                       ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+                 || ARRAY(SELECT id FROM invalidation
+                          WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2
+                            AND unanswered_since IS NOT NULL
+                          ORDER BY next_at LIMIT $6 FOR UPDATE SKIP LOCKED))
                RETURNING id, site_id, distribution_id, cloudfront_id as "cloudfront_id!",
                          submitted_at as "submitted_at!", unanswered_since,
                          (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?"

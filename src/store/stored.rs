@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Connection, PlanInputs, Result, Store, parse_items};
+use super::{Connection, PlanInputs, Result, Store, column, parse_items};
 use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, InvalidationBatch, Item, KindCounts, WaitReason};
 
@@ -14,9 +14,19 @@ pub(super) const LEASE: Duration = Duration::seconds(30);
 /// time that passed then says nothing about earlier tries that had no answer. So at least an hour
 /// of the day that a batch may go without an answer is spent asking.
 const ASLEEP: Duration = Duration::hours(23);
-/// Stored invalidations that are looked at for one that may go: of each kind, of those with trouble
-/// and of the others.
-const STORED_PAGE: i64 = 8;
+/// Stored invalidations that are looked at for one that may go, or for as many as may go together:
+/// of each kind, of those with trouble and of the others.
+const STORED_PAGE: i64 = 64;
+/// The items after which such a page ends: as many as go in one call.
+const STORED_PAGE_ITEMS: i64 = 3_000;
+
+/// A stored invalidation for which there is no room.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    pub id: Uuid,
+    pub why: WaitReason,
+    pub until: OffsetDateTime,
+}
 
 /// A stored invalidation that may be sent.
 #[derive(Clone, Debug)]
@@ -29,8 +39,6 @@ pub struct QueuedInvalidation {
     pub unknown_since: Option<OffsetDateTime>,
     /// How often it has been throttled in a row.
     pub throttled: u32,
-    /// Whether it has waited for a rate until now.
-    pub has_waited_for_rate: bool,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
@@ -51,7 +59,6 @@ impl QueuedInvalidation {
             planned_at,
             unknown_since: None,
             throttled: 0,
-            has_waited_for_rate: false,
             unanswered_since: None,
             search: None,
             is_trouble: false,
@@ -99,19 +106,20 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
                       unknown_since, CASE WHEN next_at > $5 THEN unanswered_since END AS unanswered_since, throttled,
-                      search, is_trouble as "is_trouble!",
-                      waiting_for IS NOT DISTINCT FROM 'rate' as "has_waited_for_rate!"
+                      search, is_trouble as "is_trouble!"
                FROM (
-                 SELECT *, row_number() OVER (PARTITION BY is_trouble, wildcards > 0 ORDER BY created_at, id) AS nth
+                 SELECT *, row_number() OVER of_kind AS nth, sum(item_count) OVER of_kind - item_count AS items_before
                  FROM (SELECT *, search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
                        FROM invalidation
-                       WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3) due) first
-               WHERE nth <= $4 ORDER BY created_at, id"#,
+                       WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3) due
+                 WINDOW of_kind AS (PARTITION BY is_trouble, wildcards > 0 ORDER BY created_at, id)) first
+               WHERE nth <= $4 AND items_before < $6 ORDER BY created_at, id"#,
             inputs.site.0,
             inputs.settings.distribution_id.as_str(),
             now,
             STORED_PAGE,
             now - ASLEEP,
+            STORED_PAGE_ITEMS,
         )
         .fetch_all(connection.sql())
         .await?;
@@ -127,7 +135,6 @@ impl Store {
                     planned_at: row.created_at,
                     unknown_since: row.unknown_since,
                     throttled: row.throttled.unsigned_abs(),
-                    has_waited_for_rate: row.has_waited_for_rate,
                     unanswered_since: row.unanswered_since,
                     search: row.search,
                     is_trouble: row.is_trouble,
@@ -136,32 +143,40 @@ impl Store {
             .collect()
     }
 
-    /// Lets a stored invalidation wait, since there is no room for it. Returns `false`, with
-    /// nothing noted, if something has ended at the distribution meanwhile, or somebody else has
-    /// it.
+    /// Lets stored invalidations wait, since there is no room for them. Returns `false`, with nothing
+    /// noted, if something has ended at the distribution meanwhile, or somebody else has one of
+    /// them.
     pub async fn hold_stored(
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,
-        stored: &QueuedInvalidation,
-        why: WaitReason,
-        until: OffsetDateTime,
+        holds: &[Hold],
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let done = sqlx::query!(
+        let mut tx = connection.begin().await?;
+        let held = sqlx::query!(
             "WITH same AS (
-               SELECT FROM distribution WHERE id = $4 AND completed_at IS NOT DISTINCT FROM $5 FOR SHARE)
-             UPDATE invalidation SET waiting_for = $2, next_at = $3
-             FROM same WHERE id = $1 AND status = 'Queued' AND next_at <= $6",
-            stored.id,
-            why.into_str(),
-            until,
+               SELECT FROM distribution WHERE id = $4 AND completed_at IS NOT DISTINCT FROM $5 FOR SHARE),
+             free AS (
+               SELECT i.id FROM same, invalidation i
+               WHERE i.id = ANY($1) AND i.status = 'Queued' AND i.next_at <= $6
+               ORDER BY i.id FOR UPDATE OF i)
+             UPDATE invalidation i SET waiting_for = held.why, next_at = held.until
+             FROM free JOIN unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS held (id, why, until) USING (id)
+             WHERE i.id = free.id",
+            &column(holds, |hold| hold.id),
+            &column(holds, |hold| hold.why.into_str()) as &[&str],
+            &column(holds, |hold| hold.until),
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
             now,
         )
-        .execute(connection.sql())
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if held.rows_affected() != holds.len() as u64 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 }

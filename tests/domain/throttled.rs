@@ -22,6 +22,7 @@ fn error(code: &str) -> AwsError {
 fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
     let sent = Sent {
         now: START + after,
+        planned_at: START,
         waiting_since: START,
         items: &[item("/news/*")],
         unanswered_since: START,
@@ -91,6 +92,7 @@ fn refused_after(
 ) -> Verdict {
     let sent = Sent {
         now: START,
+        planned_at: START,
         waiting_since: START,
         items: &["/1", "/2", "/3", "/4"].map(item),
         unanswered_since: START,

@@ -71,6 +71,8 @@ async fn of_a_large_publish_what_has_room_goes_after_half_a_minute() {
         assert_eq!(service.state_of(&ours).await, "queued");
         service.pass_in_steps(33, 1).await;
         assert_ne!(service.state_of(&ours).await, "queued", "{theirs} others");
+        let pieces = "SELECT count(*) FROM invalidation WHERE site_id = 1";
+        assert_eq!(service.database.count(pieces).await, 2);
     }
 }
 

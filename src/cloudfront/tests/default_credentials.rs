@@ -110,17 +110,22 @@ async fn none_to_be_found_is_said() {
 #[ignore = "run in a child process by none_to_be_found_is_said"]
 async fn finds_none() {
     let server = Canned::start(vec![]).await;
-    let outcome = create_at(&server.endpoint, &default_settings()).await;
-    let CreateOutcome::SettingsRejected(error) = outcome else {
-        unreachable!("{outcome:?}")
-    };
-    assert_eq!(error.code, AwsError::NO_CREDENTIALS, "{error:?}");
+    let (cloudfront, settings, batch) = (client(&server.endpoint), default_settings(), batch());
+    // All that wait for one search fail with it.
+    let create = || cloudfront.create_invalidation(&settings, &batch, None);
+    let outcomes = tokio::join!(create(), create(), create());
+    for outcome in [outcomes.0, outcomes.1, outcomes.2] {
+        let CreateOutcome::SettingsRejected(error) = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        assert_eq!(error.code, AwsError::NO_CREDENTIALS, "{error:?}");
+    }
     assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
-    let silent = Canned::start(vec![Reply::Hang, Reply::Hang]).await;
+    let silent = Canned::start((0..9).map(|_| Reply::Hang).collect()).await;
     passes_in_child(
         "finds_none",
         &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &silent.endpoint)],

@@ -33,6 +33,7 @@ const MAX_PAUSE: Duration = Duration::minutes(10);
 pub struct Sent<'a> {
     /// When the call ended.
     pub now: OffsetDateTime,
+    pub planned_at: OffsetDateTime,
     /// When it, or its site, began to wait for room.
     pub waiting_since: OffsetDateTime,
     pub items: &'a [Item],
@@ -154,6 +155,12 @@ impl AfterCreate {
     }
 }
 
+/// How long settings that cannot be used are left alone, before they are tried again.
+pub fn pause(paused_since: Option<OffsetDateTime>, now: OffsetDateTime) -> Duration {
+    let paused = now - paused_since.unwrap_or(now);
+    (paused / 10_i32).clamp(MIN_PAUSE, MAX_PAUSE)
+}
+
 pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let now = sent.now;
     let size = KindCounts::of(sent.items);
@@ -189,20 +196,23 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let may_be_accepted = sent
                 .unknown_since
                 .is_some_and(|since| now - since < MAX_BELIEF_AGE);
-            // It has waited for longer than others take to complete: perhaps some never will.
-            let long = (now - sent.waiting_since).abs() > IN_PROGRESS;
+            // For longer than others take to complete: perhaps some never will.
+            let is_long = |since: OffsetDateTime| (now - since).abs() > IN_PROGRESS;
+            let beside_others = beside_others(sent, size).filter(|_| is_long(sent.waiting_since));
             if may_be_accepted {
                 let attempt = Attempt::RefusedAfterUnknown;
                 queued(WaitReason::Quota, UNKNOWN_PAUSE, error, attempt)
             } else if sent.items.len() > 1 && (little || size.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
-            } else if sent.items.len() > 1 && long {
-                // This says nothing about what one call may hold.
+            } else if let Some(pieces) = beside_others {
                 AfterCreate::Split {
                     error,
-                    pieces: beside_others(sent, size),
+                    pieces,
                     searching: false,
                 }
+            } else if sent.items.len() > 1 && is_long(sent.planned_at) {
+                // This says nothing about what one call may hold.
+                smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
             } else {
                 one_alone(size, &mut beliefs);
                 beliefs.full(size, sent.limits, sent.others, now);
@@ -235,8 +245,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::SettingsRejected(error) => {
             beliefs.not_asked(size);
-            let since = sent.paused_since.unwrap_or(now);
-            let after = ((now - since) / 10_i32).clamp(MIN_PAUSE, MAX_PAUSE);
+            let after = pause(sent.paused_since, now);
             queued(WaitReason::Settings, after, error, Attempt::Refused)
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {

@@ -5,9 +5,7 @@ use time::Duration;
 
 use super::{AfterCreate, Sent};
 use crate::domain::pieces::fit;
-use crate::domain::{
-    AwsError, Beliefs, Item, Kind, KindCounts, MAX_BELIEF_AGE, PerKind, RefusedFor, Room,
-};
+use crate::domain::{AwsError, Beliefs, Item, Kind, KindCounts, MAX_BELIEF_AGE, RefusedFor, Room};
 
 /// A batch of a size that was never accepted, although an earlier attempt of its own may have been,
 /// is sent again as a whole while it is throttled: this often, with pauses of this length, and for
@@ -84,19 +82,16 @@ pub(super) fn smaller(
     }
 }
 
-/// Pieces of a batch that has no room as a whole: such as fit beside what is counted, or halves if
-/// the count is no help.
-pub(super) fn beside_others(sent: &Sent<'_>, size: KindCounts) -> Vec<Vec<Item>> {
+/// A batch of one kind in pieces, of which the first fits beside what is counted; `None` if nothing
+/// of it would, or by that count all of it.
+pub(super) fn beside_others(sent: &Sent<'_>, size: KindCounts) -> Option<Vec<Vec<Item>>> {
     let left = sent.limits.left(sent.others);
-    let most = |kind: Kind| match left[kind] {
-        left if (1..size[kind]).contains(&left) => left,
-        _ => size[kind] / 2,
-    };
-    let room = Room {
-        items: PerKind::each(most),
-        paths_per_request: sent.limits.paths_per_request,
-    };
-    fit(sent.items, room)
+    let kind = size.kinds().next().filter(|_| !size.is_mixed())?;
+    let (fits, rest) = sent.items.split_at_checked(left[kind] as usize)?;
+    if fits.is_empty() || rest.is_empty() {
+        return None;
+    }
+    Some(vec![fits.to_vec(), rest.to_vec()])
 }
 
 /// A single item was throttled within a second of others that were accepted: that says more about

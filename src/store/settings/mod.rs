@@ -156,13 +156,18 @@ impl Store {
     }
 
     /// The version of a site's settings, which grows with each change of those in force and of what
-    /// its owner allows; `None` if there is no such site.
-    pub async fn settings_version(&self, site: SiteId) -> Result<Option<i32>> {
-        Ok(
-            sqlx::query_scalar!("SELECT settings_version FROM site WHERE id = $1", site.0)
-                .fetch_optional(&self.pool)
-                .await?,
+    /// its owner allows, and since when they could not be used; `None` if there is no such site.
+    pub async fn settings_version(
+        &self,
+        site: SiteId,
+    ) -> Result<Option<(i32, Option<OffsetDateTime>)>> {
+        let row = sqlx::query!(
+            "SELECT settings_version, paused_at FROM site WHERE id = $1",
+            site.0
         )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| (row.settings_version, row.paused_at)))
     }
 
     /// The settings in force.

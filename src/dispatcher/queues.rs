@@ -1,0 +1,88 @@
+//! Who looks first: sites that share a distribution or an access key look for work one after the
+//! other, since only one of them can have the next call.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The queues of the sites that are due at one moment.
+#[derive(Debug)]
+pub(super) struct Queues<'a> {
+    /// Who is last in each.
+    last: HashMap<&'a str, CancellationToken>,
+    until: Instant,
+}
+
+/// A site's place behind others, which it leaves when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Cancelled when those right before it have left.
+    before: Vec<CancellationToken>,
+    until: Instant,
+    _leaves: DropGuard,
+}
+
+impl<'a> Queues<'a> {
+    /// Nobody in them waits for longer than this: one whose look stands still holds nobody up.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self {
+            last: HashMap::new(),
+            until: tokio::time::sleep(longest).deadline(),
+        }
+    }
+
+    /// The next place in these queues.
+    pub(super) fn place<const N: usize>(&mut self, queues: [&'a str; N]) -> Place {
+        let leaves = CancellationToken::new();
+        let last = |queue| self.last.insert(queue, leaves.clone());
+        Place {
+            before: queues.into_iter().filter_map(last).collect(),
+            until: self.until,
+            _leaves: leaves.drop_guard(),
+        }
+    }
+}
+
+impl Place {
+    /// Waits until it is this one's turn.
+    pub(super) async fn reached(&self) {
+        for before in &self.before {
+            let _ = tokio::time::timeout_at(self.until, before.cancelled()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn is_reached(place: &Place) -> bool {
+        futures_util::FutureExt::now_or_never(place.reached()).is_some()
+    }
+
+    #[tokio::test]
+    async fn whoever_shares_something_waits_for_those_before_it() {
+        let mut queues = Queues::new(LONG);
+        let one = queues.place(["E1", "key"]);
+        let two = queues.place(["E2", "key"]);
+        let three = queues.place(["E2", "other"]);
+        let four = queues.place(["E4", "fourth"]);
+        assert!(is_reached(&one) && is_reached(&four));
+        assert!(!is_reached(&two) && !is_reached(&three));
+        drop(one);
+        assert!(is_reached(&two) && !is_reached(&three));
+        drop(two);
+        assert!(is_reached(&three));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_long() {
+        let mut queues = Queues::new(Duration::from_millis(1));
+        let places = [(); 3].map(|()| queues.place(["E1"]));
+        places[2].reached().await;
+    }
+}
