@@ -12,7 +12,7 @@ use crate::support::{
 async fn a_database_that_a_command_has_to_make_is_spoken_of() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").to_str().unwrap().to_owned();
-    let words = format!("a new database is made in {data}");
+    let words = format!("creating a new database in {data}");
     let variables = Variables::from([("DATA_DIR".to_owned(), data)]);
     let made = run(&variables, &["site", "list"]).await;
     assert_eq!(made.code(), 0, "{made:?}");
