@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
 use super::look::{Look, MAX_HOLD, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{alike, fit, joined};
 use crate::domain::plan::MAX_BATCH_BYTES;
-use crate::domain::{KindCounts, Room, WaitReason, pause};
+use crate::domain::{KindCounts, Room, WaitReason};
 use crate::store::{
     Connection, Hold, PlanInputs, QueuedInvalidation, SiteId, StoreError, Taking, Wait,
 };
@@ -19,6 +19,10 @@ use crate::store::{
 /// How often a claim is prepared again after something has changed, before the site is left for
 /// later.
 const TRIES: usize = 4;
+
+/// How long a site whose settings cannot be read is left alone. To try costs nothing, and another
+/// replica, of a newer version or with another key, may be able to read them.
+const UNREADABLE_WAIT: Duration = Duration::seconds(30);
 
 /// What a site may have to send.
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +120,7 @@ impl Dispatcher {
                 if paused_since.is_none() {
                     tracing::error!(%site, %error, "paused");
                 }
-                // Another replica, of a newer version or with another key, may be able to read them.
-                let (error, until) = (error.in_place_of_aws(), now + pause(paused_since, now));
+                let (error, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
                 store.pause(site, &error, until, version, now).await?;
                 Ok(None)
             }

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Debug)]
 pub(super) struct Queues<'a> {
     /// Who is last in each.
-    last: HashMap<&'a str, CancellationToken>,
+    last: HashMap<(usize, &'a str), CancellationToken>,
     until: Instant,
 }
 
@@ -33,12 +33,12 @@ impl<'a> Queues<'a> {
         }
     }
 
-    /// The next place in these queues.
+    /// The next place in these queues: one for each thing that is shared, in the same order.
     pub(super) fn place<const N: usize>(&mut self, queues: [&'a str; N]) -> Place {
         let leaves = CancellationToken::new();
         let last = |queue| self.last.insert(queue, leaves.clone());
         Place {
-            before: queues.into_iter().filter_map(last).collect(),
+            before: queues.into_iter().enumerate().filter_map(last).collect(),
             until: self.until,
             _leaves: leaves.drop_guard(),
         }

@@ -40,8 +40,10 @@ impl Bucket {
             limits.requests_per_second * MIN_RATE_SHARE,
             limits.requests_per_second,
         );
+        // The least that a call leaves.
+        let least = -1.0 - rate * TRAVEL.as_seconds_f64();
         Self {
-            tokens: (self.tokens + seconds * rate).min(f64::from(limits.request_burst)),
+            tokens: (self.tokens.max(least) + seconds * rate).min(f64::from(limits.request_burst)),
             rate,
             refilled_at,
         }

@@ -97,7 +97,7 @@ pub use publisher::Publisher;
 pub use quota::{Learned, Quota, QuotaUse, Quotas};
 pub use refused::Refused;
 pub use region::{Partition, Region};
-pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_create, pause};
+pub use retry::{AfterCreate, Attempt, RateLesson, Search, Sent, Verdict, after_create};
 pub use second_step::SecondStep;
 pub use settings::{FieldErrors, Settings, SettingsField, SettingsForm};
 pub use site_name::{DEFAULT_SITE, SiteName};

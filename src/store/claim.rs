@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::batches::{Batch, store_batches};
 use super::listen::announce_sites;
+use super::rates::{lock_bucket, store_bucket};
 use super::stored::{LEASE, QueuedInvalidation};
 use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
@@ -102,9 +103,9 @@ impl Store {
         };
         let needs = stored.needs(taking.now);
         let mut tx = connection.begin().await?;
-        if !take_call(&mut tx, inputs, needs, taking).await? {
+        let Some(taking) = take_call(&mut tx, inputs, needs, taking).await? else {
             return Ok(None);
-        }
+        };
         let claimed = sqlx::query!(
             "UPDATE invalidation SET attempts = attempts + 1, unknown_since = $4,
                                      unanswered_since = coalesce($5, $4), waiting_for = NULL,
@@ -152,9 +153,9 @@ impl Store {
         };
         let needs = KindCounts::of(&first.items);
         let mut tx = connection.begin().await?;
-        if !take_call(&mut tx, inputs, needs, taking).await? {
+        let Some(taking) = take_call(&mut tx, inputs, needs, taking).await? else {
             return Ok(None);
-        }
+        };
         let limited_until = plan.is_limited.then(|| next_month(taking.now));
         if inputs.is_marked || plan.has_backlog || limited_until.is_some() {
             let (site, now) = (inputs.site, taking.now);
@@ -199,11 +200,11 @@ async fn take_call(
     inputs: &PlanInputs,
     needs: KindCounts,
     taking: Taking,
-) -> Result<bool> {
+) -> Result<Option<Taking>> {
     let (now, left, was) = (taking.now, taking.bucket, inputs.stored_bucket);
     // New settings wait for the site's lock, so that they find what is about to be stored for the
     // old ones. Each part begins with what the previous one has locked.
-    let taken = sqlx::query_scalar!(
+    let taken = sqlx::query!(
         r#"WITH lease AS (
              UPDATE distribution SET lease_token = $3, lease_until = $4, calls = calls + 1, sent_at = $5,
                                      beliefs = $6
@@ -218,7 +219,7 @@ async fn take_call(
                SET tokens = EXCLUDED.tokens, rate = EXCLUDED.rate, refilled_at = EXCLUDED.refilled_at
                WHERE (access_key.tokens, access_key.rate, access_key.refilled_at) = ($13, $14, $15)
              RETURNING id)
-           SELECT count(*) = 1 as "taken!" FROM call"#,
+           SELECT EXISTS (SELECT FROM owner) as "is_same!", EXISTS (SELECT FROM call) as "has_call!""#,
         inputs.settings.distribution_id.as_str(),
         inputs.calls,
         taking.token,
@@ -235,9 +236,18 @@ async fn take_call(
         was.map(|bucket| bucket.rate),
         was.map(|bucket| bucket.refilled_at),
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
-    Ok(taken)
+    if taken.has_call || !taken.is_same {
+        return Ok(taken.has_call.then_some(taking));
+    }
+    // Others have used the rate meanwhile, which the plan does not depend on.
+    let bucket = lock_bucket(connection, &inputs.rate_key, &inputs.limits, now).await?;
+    let Ok(bucket) = bucket.take(&inputs.limits) else {
+        return Ok(None);
+    };
+    store_bucket(connection, &inputs.rate_key, bucket).await?;
+    Ok(Some(Taking { bucket, ..taking }))
 }
 
 /// Records that the site does not wait, and what is left behind: whether there was no room for some

@@ -5,7 +5,9 @@ use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::{Places, Wait};
 use time::Duration;
 
-use crate::support::{Api, DISTRIBUTION, KEY, OTHER_KEY, Stepped, places, throttling, unavailable};
+use crate::support::{
+    Api, DISTRIBUTION, KEY, OTHER_KEY, Stepped, places, policy, throttling, unavailable,
+};
 
 const SLOW: u64 = 3_600_000;
 /// A distribution of which everybody else's calls are quick.
@@ -123,12 +125,16 @@ async fn twenty_sites_that_share_a_key_take_turns() {
     service.sandbox.complete_at_once().await;
     let mut sites: Vec<Api> = Vec::new();
     for n in 0..20 {
+        let distribution = format!("E2SHARED00000{n:02}");
         sites.push(
             service
-                .add_site(&format!("site{n}"), DISTRIBUTION, KEY)
+                .add_site(&format!("site{n}"), &distribution, KEY)
                 .await,
         );
     }
+    let mut policy = policy("E2SHARED0000000");
+    policy["Statement"][0]["Resource"] = json!("*");
+    service.sandbox.set_policy(policy).await;
     let mut waiting: Vec<Vec<(i32, String)>> = vec![Vec::new(); sites.len()];
     let mut longest = 0;
     for second in 0..120 {

@@ -155,12 +155,6 @@ impl AfterCreate {
     }
 }
 
-/// How long settings that cannot be used are left alone, before they are tried again.
-pub fn pause(paused_since: Option<OffsetDateTime>, now: OffsetDateTime) -> Duration {
-    let paused = now - paused_since.unwrap_or(now);
-    (paused / 10_i32).clamp(MIN_PAUSE, MAX_PAUSE)
-}
-
 pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let now = sent.now;
     let size = KindCounts::of(sent.items);
@@ -245,7 +239,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::SettingsRejected(error) => {
             beliefs.not_asked(size);
-            let after = pause(sent.paused_since, now);
+            let since = sent.paused_since.unwrap_or(now);
+            let after = ((now - since) / 10_i32).clamp(MIN_PAUSE, MAX_PAUSE);
             queued(WaitReason::Settings, after, error, Attempt::Refused)
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {

@@ -261,8 +261,8 @@ impl Writer {
                         let _ = batch.remove(0).answer.send(Err(InboxError::Refused));
                         return;
                     }
-                    // One of them is at fault, or repeats another: it is searched for by halves, so
-                    // that the others get through.
+                    // One of them is at fault: it is searched for by halves, so that the others get
+                    // through.
                     let rest = batch.split_off(batch.len() / 2);
                     Box::pin(self.write(batch)).await;
                     Box::pin(self.write(rest)).await;
