@@ -89,8 +89,10 @@ impl Flow {
             (None, _) | (_, 0) => self.tokens[kind],
             (Some(rate), amount) => {
                 let amount = f64::from(amount);
-                // No more than that can arrive late: small calls do not keep the bucket from being
-                // full for a large one.
+                // It may arrive late, which wastes what is added meanwhile. At most as much again as
+                // it holds is kept back for that: more would keep the bucket from ever being full
+                // beside small calls. A large call right behind a small one that is late may be
+                // refused.
                 let late = (rate * TRAVEL.as_seconds_f64()).min(amount);
                 self.tokens[kind].min(capacity(rate) - late) - amount
             }

@@ -69,8 +69,9 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(stored.rows_affected())
 }
 
-/// Stores those that repeat none, and returns how many. To return which would cost a tenth of the
-/// publishes that are accepted a second on 32 connections.
+/// Stores those that repeat none, and returns how many. Which they are is asked only if they are not
+/// all: `accept` on 32 connections took 9 % fewer publishes with a token, and 3 % more with a
+/// signature, from a build that returned their identifiers.
 async fn insert_many(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
