@@ -454,7 +454,7 @@ FROM (
          -- One that came later than it is looked at again anyway is from the future of a clock that was set back.
          CASE WHEN (SELECT p.received_at BETWEEN s.waits_since AND s.waits_until FROM publish p
                     WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
-                    ORDER BY p.id DESC LIMIT 1) IS FALSE
+                    ORDER BY p.planned DESC, p.id DESC LIMIT 1) IS FALSE
               THEN s.waits_until ELSE 'epoch' END AS at
   FROM waiting_site w JOIN site s ON s.id = w.site_id
   UNION ALL

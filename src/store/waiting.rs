@@ -130,8 +130,13 @@ fn page_of(site: SiteId, after: Uuid, most: usize, filter: Filter) -> QueryBuild
     if let Some(most) = filter.most_items {
         query.push(" AND files + wildcards <= ").push_bind(most);
     }
+    query.push(match filter.only {
+        Some(Kind::Wildcards) => " ORDER BY id LIMIT ",
+        // The order of the index `publish_open`: a plan made while the table was small would go by
+        // the primary key, and read all that the site ever published.
+        Some(Kind::Files) | None => " ORDER BY planned, id LIMIT ",
+    });
     query
-        .push(" ORDER BY id LIMIT ")
         .push_bind(i64::try_from(most).unwrap_or_default())
         .push(") page) sized WHERE before < ")
         .push_bind(PAGE_BYTES)
@@ -224,8 +229,8 @@ impl Store {
         site: SiteId,
     ) -> Result<KindCounts> {
         let row = sqlx::query!(
-            r#"SELECT EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
-                                                    AND files > 0) as "files!",
+            r#"SELECT EXISTS (SELECT FROM (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                                                                 AND files > 0 ORDER BY planned, id LIMIT 1) f) as "files!",
                       EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
                                                     AND wildcards > 0) as "wildcards!""#,
             site.0,
