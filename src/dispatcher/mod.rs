@@ -57,6 +57,9 @@ const CLAIMS: usize = 4;
 /// How long a site that may not send is left alone, whatever it publishes: a storm at a site that
 /// waits for room must not cause as many looks.
 const QUIET: Duration = Duration::from_millis(250);
+/// How long a site's turn lasts at least, if it has a call. CloudFront takes longer to answer;
+/// behind what answers at once, publishes gather into fewer calls.
+const MIN_TURN: Duration = Duration::from_millis(20);
 /// The longest that a site waits for the looks at others with which it shares something.
 const MAX_LOOK_WAIT: Duration = Duration::from_secs(1);
 /// How often to make sure that no clock has put something far into the future.
@@ -81,6 +84,8 @@ pub struct Dispatcher {
     doubtful_polls: Arc<Semaphore>,
     /// How long a site that may not send is left alone.
     quiet: Duration,
+    /// How long a turn with a call lasts at least.
+    min_turn: Duration,
     clock_watch: Arc<Mutex<ClockWatch>>,
     /// The calls that each site has had, by which it takes turns with others, and its candidates
     /// with each other.
@@ -111,6 +116,7 @@ impl Dispatcher {
             polls: Arc::new(Semaphore::new(POLLS)),
             doubtful_polls: Arc::new(Semaphore::new(POLLS)),
             quiet: Duration::ZERO,
+            min_turn: Duration::ZERO,
             clock_watch: Arc::default(),
             calls: Calls::default(),
             claims: Arc::new(Semaphore::new(CLAIMS)),
@@ -122,6 +128,7 @@ impl Dispatcher {
     /// database or CloudFront never ends it.
     pub async fn run(mut self, stop: CancellationToken) {
         self.quiet = QUIET;
+        self.min_turn = MIN_TURN;
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
         let mut news = News::anything();

@@ -49,7 +49,7 @@ impl Dispatcher {
             drop(place.take());
             match next {
                 Ok(Next::Call(claim)) => {
-                    self.send(*claim).await;
+                    tokio::join!(self.send(*claim), tokio::time::sleep(self.min_turn));
                     drop((turn, call));
                     self.wake.wake();
                     return Ended::Called;
