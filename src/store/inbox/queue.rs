@@ -91,27 +91,29 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes as much as is written at once, from the sites in turn.
+    /// Takes as much as is written at once, from the sites in turn. They are answered in the order
+    /// of what is returned: those with little come first, rather than after all of a storm's.
     pub(super) fn take(&self) -> Vec<Entry> {
         let mut waiting = self.0.lock();
         let Waiting { sites, turns, load } = &mut *waiting;
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let (mut batch, mut publishes, mut bytes) = (Vec::new(), 0, 0);
+        while publishes < BATCH && bytes < BATCH_BYTES {
             let Some(site) = turns.pop_front() else {
                 break;
             };
             let Some(of_site) = sites.get_mut(&site) else {
                 continue;
             };
-            let mut taken = 0;
-            while taken < TURN_BYTES && batch.len() < BATCH {
+            let (mut turn, mut taken) = (Vec::new(), 0);
+            while taken < TURN_BYTES && publishes < BATCH {
                 let Some(entry) = of_site.take() else {
                     break;
                 };
                 load.remove(entry.weight());
                 // A publish without items would never end a turn.
                 taken += entry.weight().max(1);
-                batch.push(entry);
+                publishes += 1;
+                turn.push(entry);
             }
             if of_site.load.publishes == 0 {
                 sites.remove(&site);
@@ -119,8 +121,10 @@ impl Queue {
                 turns.push_back(site);
             }
             bytes += taken;
+            batch.push(turn);
         }
-        batch
+        batch.sort_by_key(Vec::len);
+        batch.into_iter().flatten().collect()
     }
 }
 
@@ -166,9 +170,18 @@ mod tests {
         for _ in 0..4 {
             queue.add(publish(2, 40_000)).expect("room");
         }
-        assert_eq!(sites(&queue.take()), [1, 2, 2, 1]);
-        assert_eq!(sites(&queue.take()), [2, 2, 1]);
+        assert_eq!(sites(&queue.take()), [1, 1, 2, 2]);
+        assert_eq!(sites(&queue.take()), [1, 2, 2]);
         assert!(queue.take().is_empty());
+    }
+
+    #[test]
+    fn a_lone_publish_is_answered_before_those_of_a_storm() {
+        let queue = Queue::default();
+        for site in [1, 1, 2, 1] {
+            queue.add(publish(site, 10)).expect("room");
+        }
+        assert_eq!(sites(&queue.take()), [2, 1, 1, 1]);
     }
 
     fn by(token: usize, mut entry: Entry) -> Entry {
