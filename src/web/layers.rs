@@ -1,23 +1,27 @@
 //! What every request passes on its way in, and every answer on its way out.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http_body_util::Limited;
-use tower::{Service as _, service_fn};
+use tower::ServiceBuilder;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
-use tower_http::timeout::DeadlineBody;
+use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
 use super::render::render;
 use crate::web::api::refused;
 use crate::web::api::request_info::RequestInfo;
-use crate::web::http::bodies::Owner;
+use crate::web::http::authenticated::AuthenticatedSite;
+use crate::web::http::bodies::{Owner, Received, Share};
+use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Error;
 use crate::web::http::framing::{DENY, NOT_FRAMED, framed_by};
 use crate::web::http::serve::{Answering, Cut};
@@ -26,74 +30,44 @@ use crate::web::state::AppState;
 /// The largest body of a publish, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The routes, within what each request passes: one function, since most steps need what another
-/// has found out, and their order shows.
+/// The routes within all that a request passes, outermost first.
 pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
-    let (state, added) = (state.clone(), headers(state));
-    service_fn(move |request| {
-        let (state, added, routes) = (state.clone(), Arc::clone(&added), routes.clone());
-        async move { Ok(pass(&state, &added, routes, request).await) }
-    })
+    ServiceBuilder::new()
+        // Around everything: whatever the answer is, it has these headers.
+        .map_response(common_headers(state))
+        // Around all that may refuse a request, a panic included.
+        .layer(from_fn_with_state(state.clone(), report_errors))
+        .map_future(catch_panic)
+        // Around the time limits: memory is given back as soon as one of them ends the request.
+        .layer(from_fn_with_state(state.clone(), count_memory))
+        .map_request(receive_body)
+        .layer(RequestBodyDeadlineLayer::new(state.serve.body))
+        // Next to the layer whose bare status it replaces.
+        .map_response(took_too_long)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            state.serve.answer,
+        ))
+        .service(routes)
 }
 
-async fn pass(
-    state: &AppState,
-    added: &HeaderMap,
-    routes: Router,
-    mut request: Request,
-) -> Response {
-    let info = RequestInfo::of(&mut request, state);
-    let answered = AssertUnwindSafe(answer(state, &info, routes, request)).catch_unwind();
-    let response = answered
-        .await
-        .unwrap_or_else(|_| Error::Internal.into_response());
-    refused::note(state, &info, &response);
-    let is_api = info.is_api;
-    let mut response = render(state, info, response).await;
-    add_headers(state, added, &mut response);
-    let status = response.status();
-    if is_api && (status.is_client_error() || status.is_server_error()) {
-        state.metrics.api_refused(status.as_u16());
+/// Adds the headers that an answer does not set itself: in one step, since there are up to seven,
+/// and some depend on the configuration.
+fn common_headers(state: &AppState) -> impl Fn(Response) -> Response + Clone + use<> {
+    let (state, common) = (state.clone(), Arc::new(headers(state)));
+    move |mut response: Response| {
+        let own = std::mem::replace(response.headers_mut(), (*common).clone());
+        let headers = response.headers_mut();
+        headers.extend(own);
+        if state.stop.is_cancelled() {
+            // Clients leave by themselves before the listener is closed.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
-    response
 }
 
-/// What a route answers, within bounds of size and time.
-async fn answer(
-    state: &AppState,
-    info: &RequestInfo,
-    mut routes: Router,
-    request: Request,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Error::TooLarge.into_response();
-    }
-    let cut = parts.extensions.get::<Cut>().cloned();
-    let owner = || Owner {
-        address: info.client.0,
-        authenticated: info.authenticated.clone(),
-        cut: cut.map(|cut| cut.0).unwrap_or_default(),
-    };
-    let (body, memory) = state.bodies.receiving(body, owner.clone());
-    if let Some(memory) = &memory {
-        // For a handler that lets go of the body long before it answers.
-        parts.extensions.insert(Arc::clone(memory));
-    }
-    let body = Limited::new(body, MAX_BODY_BYTES);
-    let body = Body::new(DeadlineBody::new(state.serve.body, body));
-    let answered = routes.call(Request::from_parts(parts, body));
-    let response = tokio::time::timeout(state.serve.answer, answered).await;
-    drop(memory);
-    let response = match response {
-        Ok(Ok(response)) => response,
-        Err(_elapsed) => Error::TookTooLong.into_response(),
-    };
-    response.map(|body| state.bodies.sending(body, owner))
-}
-
-/// Headers of every answer that does not set its own.
-fn headers(state: &AppState) -> Arc<HeaderMap> {
+fn headers(state: &AppState) -> HeaderMap {
     let text = HeaderValue::from_static;
     let mut headers = HeaderMap::from_iter([
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
@@ -117,16 +91,78 @@ fn headers(state: &AppState) -> Arc<HeaderMap> {
     if state.public.is_https() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, text("max-age=63072000"));
     }
-    Arc::new(headers)
+    headers
 }
 
-fn add_headers(state: &AppState, added: &HeaderMap, response: &mut Response) {
-    let own = std::mem::replace(response.headers_mut(), added.clone());
-    let headers = response.headers_mut();
-    headers.extend(own);
-    if state.stop.is_cancelled() {
-        // Clients leave by themselves before the listener is closed.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// Puts errors into words for whoever asked; records and counts refused calls of an API.
+async fn report_errors(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let info = RequestInfo::of(&mut request, &state);
+    let response = next.run(request).await;
+    refused::note(&state, &info, &response);
+    let is_api = info.is_api;
+    let response = render(&state, info, response).await;
+    let status = response.status();
+    if is_api && (status.is_client_error() || status.is_server_error()) {
+        state.metrics.api_refused(status.as_u16());
+    }
+    response
+}
+
+/// Makes an error of a panic. `CatchPanicLayer` does too, but boxes the body of every answer, which
+/// axum then boxes again.
+fn catch_panic<F>(answered: F) -> impl Future<Output = Result<Response, Infallible>>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    let caught = AssertUnwindSafe(answered).catch_unwind();
+    caught.map(|answered| answered.unwrap_or_else(|_| Ok(Error::Internal.into_response())))
+}
+
+/// Counts the bodies of a request and of its answer for as long as they are in memory. One that is
+/// announced as too large is refused before any of it is read.
+async fn count_memory(
+    State(state): State<AppState>,
+    client: ClientAddress,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Error::TooLarge.into_response();
+    }
+    let extensions = request.extensions();
+    let authenticated = extensions.get::<AuthenticatedSite>().cloned();
+    let cut = extensions.get::<Cut>().cloned();
+    let owner = Owner {
+        address: client.0,
+        authenticated: authenticated.unwrap_or_default(),
+        cut: cut.map(|cut| cut.0).unwrap_or_default(),
+    };
+    let memory = state.bodies.receiving(request.body(), &owner);
+    if let Some(memory) = &memory {
+        // For the body, and for a handler that lets go of it long before it answers.
+        request.extensions_mut().insert(Arc::clone(memory));
+    }
+    let response = next.run(request).await;
+    drop(memory);
+    response.map(|body| state.bodies.sending(body, owner))
+}
+
+/// Gathers a body and bounds its length. `RequestBodyLimitLayer` would refuse in words of its own,
+/// and box the body of every answer.
+fn receive_body(request: Request) -> Request<Limited<Received>> {
+    let memory = request.extensions().get::<Arc<Share>>().cloned();
+    request.map(|body| Limited::new(Received::new(body, memory), MAX_BODY_BYTES))
+}
+
+/// Makes an error of the bare status that [`TimeoutLayer`] answers with; no handler answers 504.
+fn took_too_long(response: Response) -> Response {
+    match response.status() {
+        StatusCode::GATEWAY_TIMEOUT => Error::TookTooLong.into_response(),
+        _ => response,
     }
 }
 

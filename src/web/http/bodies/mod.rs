@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::pool::{NoRoom, Owner};
 use self::pool::{Pool, SMALL};
-use self::received::Received;
+pub(crate) use self::received::Received;
 
 /// All bodies that are in memory now. Clones share the count.
 #[derive(Clone, Debug, Default)]
@@ -37,25 +37,20 @@ impl Bodies {
         }
     }
 
-    /// A request's body, counted as it comes unless it is small. What has come counts until the
+    /// What a request's body will take, unless it is small. What has come of it counts until the
     /// share is given back or dropped.
-    pub(crate) fn receiving(
-        &self,
-        body: Body,
-        owner: impl FnOnce() -> Owner,
-    ) -> (Received, Option<Arc<Share>>) {
-        let share = (!is_small(&body)).then(|| Arc::new(self.share(owner())));
-        (Received::new(body, share.clone()), share)
+    pub(crate) fn receiving(&self, body: &Body, owner: &Owner) -> Option<Arc<Share>> {
+        (!is_small(body)).then(|| Arc::new(self.share(owner.clone())))
     }
 
     /// An answer's body, of which each large piece counts until it has gone. It is never refused,
     /// since it is in memory already: the requests that come next find no room. Its length is not
     /// known any more: the router has set `Content-Length` before.
-    pub(crate) fn sending(&self, body: Body, owner: impl FnOnce() -> Owner) -> Body {
+    pub(crate) fn sending(&self, body: Body, owner: Owner) -> Body {
         if is_small(&body) {
             return body;
         }
-        let (bodies, owner) = (self.clone(), owner());
+        let bodies = self.clone();
         Body::new(body.map_frame(move |frame: Frame<Bytes>| {
             frame.map_data(|data| bodies.counted(data, &owner))
         }))

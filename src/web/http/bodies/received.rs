@@ -24,7 +24,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(super) fn new(body: Body, share: Option<Arc<Share>>) -> Self {
+    pub(crate) fn new(body: Body, share: Option<Arc<Share>>) -> Self {
         Self {
             body,
             gathered: BytesMut::new(),

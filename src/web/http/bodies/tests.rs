@@ -115,7 +115,10 @@ async fn what_comes_byte_by_byte_is_gathered() {
         .into_iter()
         .map(|byte| Ok::<_, Infallible>(vec![byte]));
     let bodies = Bodies::default();
-    let receiving = |body| bodies.receiving(body, || owner(1, false));
+    let receiving = |body: Body| {
+        let share = bodies.receiving(&body, &owner(1, false));
+        (Received::new(body, share.clone()), share)
+    };
     let body = Body::from_stream(futures_util::stream::iter(frames));
     let (mut body, share) = receiving(body);
     let (mut pieces, mut came) = (0, Vec::new());
@@ -136,7 +139,7 @@ async fn what_comes_byte_by_byte_is_gathered() {
 #[tokio::test]
 async fn an_answer_counts_until_it_has_gone() {
     let bodies = Bodies::default();
-    let mut body = bodies.sending(Body::from(vec![0; SMALL + 10]), || owner(1, false));
+    let mut body = bodies.sending(Body::from(vec![0; SMALL + 10]), owner(1, false));
     assert_eq!(bodies.0.lock().counted, 0);
     let frame = body.frame().await.and_then(Result::ok);
     drop(body);
