@@ -224,14 +224,16 @@ impl Look<'_> {
         let limits = &inputs.limits;
         let room = inputs.room(now);
         // One that may have been accepted is not cut, and may be larger than is now believed to fit.
+        let most = |stored: &QueuedInvalidation| inputs.one_call(stored.planned_at, now).items;
         let fits = |stored: &QueuedInvalidation| {
-            let needs = stored.needs(now).at_most(limits.quota().items);
+            let needs = stored.needs(now).at_most(most(stored));
             needs.fits(room.items)
         };
         let chosen = due.iter().position(|stored| fits(stored));
         let flow = inputs.beliefs.flow(limits, now);
         let hold = |stored: &&QueuedInvalidation| {
-            let (why, until) = match flow.admits_at(stored.counts, limits) {
+            let needs = stored.counts.at_most(most(stored));
+            let (why, until) = match flow.admits_at(needs, limits) {
                 Some(next) => (WaitReason::Rate, next),
                 None => (WaitReason::Quota, inputs.ask_again_at(stored.counts, now)),
             };
@@ -277,7 +279,8 @@ impl Look<'_> {
         };
         let quota = inputs.limits.quota();
         if first.unknown_since.is_none() {
-            let pieces = fit(&first.batch.items, quota);
+            let most = inputs.one_call(first.planned_at, now);
+            let pieces = fit(&first.batch.items, most);
             if pieces.len() > 1 {
                 let ids: Vec<_> = pieces.iter().map(|_| clock.id()).collect();
                 return store.cut(inputs, first, pieces, &ids, now).await;

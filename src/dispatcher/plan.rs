@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::look::{Look, MAX_HOLD, Next};
 use crate::domain::spending::next_month;
 use crate::domain::{
-    Kind, KindCounts, KnownPaths, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
+    Kind, KindCounts, KnownPaths, PerKind, PlanInput, Room, WaitReason, Waiting, Wanted, plan,
 };
 use crate::store::{StoreError, Wait};
 
@@ -34,7 +34,8 @@ impl Look<'_> {
                 return Ok(Planned::Next(Next::Nothing));
             }
             if let Some(short) = wanted.lacks(kinds) {
-                return Ok(Planned::NoRoom(self.no_room_for(short, room, None)));
+                let wait = self.no_room_for(short, room, quota, None);
+                return Ok(Planned::NoRoom(wait));
             }
         }
         let distribution = &inputs.settings.distribution_id;
@@ -53,6 +54,16 @@ impl Look<'_> {
             store.settle(inputs, &settled).await?;
             return Ok(Planned::Next(Next::Stale));
         }
+        let oldest = waiting.first().and_then(Waiting::since).unwrap_or(now);
+        let one_call = inputs.one_call(oldest, now);
+        // Without the room for that, none is cut: the pieces would be as small as that room.
+        let quota = Room {
+            items: PerKind::each(|kind| match room.items[kind] < one_call.items[kind] {
+                true => quota.items[kind],
+                false => one_call.items[kind],
+            }),
+            ..quota
+        };
         // Duplicates included: to drop them takes milliseconds of its own.
         let most: KindCounts = waiting
             .iter()
@@ -91,7 +102,7 @@ impl Look<'_> {
                     ..Wait::new(WaitReason::Quota, now + MAX_HOLD)
                 }));
             }
-            let wait = self.no_room_for(plan.short, room, limited_until);
+            let wait = self.no_room_for(plan.short, room, one_call, limited_until);
             return Ok(Planned::NoRoom(wait));
         }
         let clock = &self.dispatcher.clock;
@@ -102,17 +113,22 @@ impl Look<'_> {
         Ok(Planned::Next(Next::call(claim)))
     }
 
-    /// Publishes wait until there may be room for them. None needs more of a kind than `most`.
+    /// Publishes wait until there may be room for them, or for one call where they need more than
+    /// that. None needs more of a kind than `most`.
     fn no_room_for(
         &self,
         most: KindCounts,
         room: Room,
+        one_call: Room,
         limited_until: Option<OffsetDateTime>,
     ) -> Wait {
         let inputs = &self.inputs;
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
-        let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
+        let full_at = |kind: Kind| {
+            let one_call = one_call.items.only(|other| other == kind);
+            flow.admits_at(one_call, &inputs.limits)
+        };
         // A kind that waits for its quota must not wait for the other kind's rate as well: a
         // completion makes room for it. Nor does one rate wait for the other.
         let short = most.only(|kind| full_at(kind).is_none() && room.items[kind] < most[kind]);

@@ -5,6 +5,7 @@
 //! is planned is cut to it ([`Limits::quota`]). A batch that was stored under another rate, and is
 //! larger, has to go as it is: it goes when the bucket is full, and leaves it below zero, so that
 //! what follows waits for both; for a rate that is only believed, no longer than a belief holds.
+//! What has waited in vain for a full bucket goes in two ([`Flow::beside_neighbours`]).
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -77,10 +78,21 @@ impl Flow {
         waits.max().map(|wait| self.refilled_at + wait)
     }
 
-    /// When the refilled bucket of a kind will be full, unless it is.
-    pub fn full_at(self, kind: Kind, limits: &Limits) -> Option<OffsetDateTime> {
-        let all = KindCounts::counted(u32::MAX, u32::MAX);
-        self.admits_at(all.only(|other| other == kind), limits)
+    /// What one call may hold, of at most `quota`, of what has waited for as long as a belief holds:
+    /// what is there, and in any case half, so that it goes in two. Small calls of neighbours may
+    /// keep a bucket from ever being full, but not from being half full.
+    pub fn beside_neighbours(self, quota: Room, limits: &Limits) -> Room {
+        let most = |kind: Kind| {
+            let all = quota.items[kind];
+            match limits.per_second[kind] {
+                Some(_) => all.min(whole(self.tokens[kind]).max(all.div_ceil(2))),
+                None => all,
+            }
+        };
+        Room {
+            items: PerKind::each(most),
+            ..quota
+        }
     }
 
     /// Takes what a batch needs from refilled buckets.
@@ -112,7 +124,6 @@ fn capacity(rate: f64) -> f64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use strum::VariantArray as _;
     use time::macros::datetime;
 
     use super::*;
@@ -154,10 +165,10 @@ mod tests {
         assert_eq!(flow.admits_at(files(3_000), &limits), None);
         let spent = flow.spent(files(3_000), &limits);
         assert!(spent.tokens.files < 0.0);
-        let full_at = spent.full_at(Kind::Files, &limits).unwrap();
+        let full_at = spent.admits_at(files(3_000), &limits).unwrap();
         assert!(full_at > START + Duration::seconds(20));
         let refilled = spent.refilled(&limits, full_at);
-        assert_eq!(refilled.full_at(Kind::Files, &limits), None);
+        assert_eq!(refilled.admits_at(files(3_000), &limits), None);
     }
 
     #[test]
@@ -166,9 +177,8 @@ mod tests {
         let overdrawn = Flow::full(&learned, START).spent(files(30_000), &learned);
         let later = START + Duration::seconds(31);
         let full_at = |limits: &Limits| {
-            overdrawn
-                .refilled(limits, later)
-                .full_at(Kind::Files, limits)
+            let refilled = overdrawn.refilled(limits, later);
+            refilled.admits_at(files(150), limits)
         };
         assert_eq!(full_at(&learned), None);
         let configured = Limits {
@@ -185,17 +195,33 @@ mod tests {
         let wildcard = KindCounts::counted(0, 1);
         assert!(spent.admits_at(files(1), &limits).is_some());
         assert_eq!(spent.admits_at(wildcard, &limits), None);
-        assert_eq!(spent.full_at(Kind::Wildcards, &limits), None);
+    }
+
+    #[test]
+    fn what_has_waited_for_long_goes_in_two_once_half_is_there() {
+        let limits = limits();
+        let quota = limits.quota();
+        for (left, most) in [(150, 150), (100, 100), (75, 75), (10, 75)] {
+            let flow = Flow {
+                tokens: PerKind {
+                    files: f64::from(left),
+                    wildcards: 0.0,
+                },
+                refilled_at: START,
+            };
+            let room = flow.beside_neighbours(quota, &limits);
+            assert_eq!(room.items, KindCounts::counted(most, 1), "{left} are left");
+        }
     }
 
     #[test]
     fn without_limits_nothing_narrows() {
         let limits = Limits::default();
         let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
-        assert_eq!(flow.narrow(limits.quota(), &limits), limits.quota());
-        assert_eq!(flow.admits_at(files(5_000), &limits), None);
-        for &kind in Kind::VARIANTS {
-            assert_eq!(flow.full_at(kind, &limits), None);
-        }
+        let quota = limits.quota();
+        assert_eq!(flow.narrow(quota, &limits), quota);
+        assert_eq!(flow.beside_neighbours(quota, &limits), quota);
+        let many = KindCounts::counted(5_000, 5_000);
+        assert_eq!(flow.admits_at(many, &limits), None);
     }
 }

@@ -81,6 +81,16 @@ impl PlanInputs {
         )
     }
 
+    /// What one call may hold of what has waited since then, even if it has to be cut for that.
+    pub fn one_call(&self, since: OffsetDateTime, now: OffsetDateTime) -> Room {
+        let quota = self.limits.quota();
+        if is_within(MAX_BELIEF_AGE, since, now) {
+            return quota;
+        }
+        let flow = self.beliefs.flow(&self.limits, now);
+        flow.beside_neighbours(quota, &self.limits)
+    }
+
     /// When these kinds, which have no room now, are looked at again in any case.
     pub fn ask_again_at(&self, kinds: KindCounts, now: OffsetDateTime) -> OffsetDateTime {
         let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);

@@ -112,6 +112,38 @@ async fn a_neighbours_small_calls_starve_no_call_of_a_whole_second() {
     assert!(!service.states(&ours[..3]).await.contains(&"queued".into()));
 }
 
+/// Beside a neighbour who uses 60 or 90 % of the rate, so that there is never a second's worth.
+#[tokio::test]
+async fn what_waits_for_a_whole_second_goes_in_two_after_half_a_minute() {
+    for (theirs, ours) in [(6, 50), (9, 20)] {
+        let service = Stepped::start_with(&[
+            ("CLOUDFRONT_REQUESTS_PER_SECOND", "8"),
+            ("CLOUDFRONT_REQUEST_BURST", "8"),
+            ("CLOUDFRONT_PATHS_PER_SECOND", "20"),
+        ])
+        .await;
+        let quick = json!({ "in_progress_ms": 0, "rate": null });
+        service.sandbox.config(quick).await;
+        let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+        let mut id = String::new();
+        for at in 0..76 {
+            if at == 4 {
+                id = service.publish_paths(numbered(ours, "/ours")).await;
+            }
+            other
+                .publish_paths(numbered(theirs, &format!("/{at}")))
+                .await;
+            service.advance(Duration::milliseconds(500));
+            service.run().await;
+        }
+        assert_eq!(service.state_of(&id).await, "completed", "beside {theirs}");
+        let calls = "SELECT count(*) FROM invalidation WHERE site_id = 1";
+        assert!(service.database.count(calls).await <= 5);
+        let late = "SELECT count(*) FROM publish WHERE state = 'queued'";
+        assert!(service.database.count(late).await < 6, "the neighbour");
+    }
+}
+
 #[tokio::test]
 async fn twenty_sites_that_share_a_key_take_turns() {
     let service = Stepped::start_with(&[

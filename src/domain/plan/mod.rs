@@ -30,6 +30,7 @@ mod wanted;
 
 use std::collections::HashMap;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::batches::MAX_BATCH_BYTES;
@@ -50,6 +51,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// When it arrived, by its identifier.
+    pub fn since(&self) -> Option<OffsetDateTime> {
+        let (seconds, _) = self.publish.get_timestamp()?.to_unix();
+        OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
+    }
+
     /// What these ask for, each item once.
     pub fn asked(waiting: &[Self]) -> KindCounts {
         Self::cover(waiting).counts()
