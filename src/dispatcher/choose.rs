@@ -112,16 +112,16 @@ impl Dispatcher {
         }
         // Once more, now that it is known which version of the settings it is about: somebody may
         // be saving others.
-        let Some((version, paused_since)) = store.settings_version(site).await? else {
+        let Some((version, paused_for)) = store.settings_version(site).await? else {
             return Ok(None);
         };
         match store.plan_inputs(connection, site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
-                if paused_since.is_none() {
+                let (reason, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
+                if paused_for.as_ref() != Some(&reason.code) {
                     tracing::error!(%site, %error, "paused");
                 }
-                let (error, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
-                store.pause(site, &error, until, version, now).await?;
+                store.pause(site, &reason, until, version, now).await?;
                 Ok(None)
             }
             inputs => inputs,

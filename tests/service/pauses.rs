@@ -8,7 +8,7 @@ use skycms_cdn::domain::{Credentials, Settings};
 
 use crate::faults::{assert_shows, only};
 use crate::support::{
-    DISTRIBUTION, Database, KEY, NO_SETTINGS, OTHER, OTHER_KEY, Stepped, policy, settings,
+    DISTRIBUTION, Database, KEY, Log, NO_SETTINGS, OTHER, OTHER_KEY, Stepped, policy, settings,
 };
 
 /// Breaks the settings in force, checks that the site pauses and the other one does not notice,
@@ -245,17 +245,34 @@ async fn a_key_that_is_fixed_at_aws_is_noticed_within_a_tenth_of_the_pause() {
     }
 }
 
+/// Leaves secrets of site `default` that no key opens.
+async fn spoil_secrets(service: &Stepped) {
+    let unreadable = format!(
+        "UPDATE cdn_settings SET secret_access_key = '\\x0100'
+         WHERE distribution_id = '{DISTRIBUTION}'"
+    );
+    service.database.change(&unreadable).await;
+}
+
+#[tokio::test]
+async fn the_log_says_once_why_a_site_is_paused_and_again_when_that_changes() {
+    let (log, _logging) = Log::of_this_thread();
+    let service = Stepped::start().await;
+    service.sandbox.enable_key(false).await;
+    service.publish_and_run("/about").await;
+    spoil_secrets(&service).await;
+    service.pass_in_steps(5, 31).await;
+    let paused = " paused site=#1 error=a stored secret cannot be opened";
+    assert_eq!(log.text().matches(paused).count(), 1, "{}", log.text());
+}
+
 #[tokio::test]
 async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up() {
     let service = Stepped::start().await;
     let other = service.add_other_site().await;
     service.activate(service.site(), DISTRIBUTION, KEY).await;
     let sent = service.publish_and_run("/sent").await;
-    let unreadable = format!(
-        "UPDATE cdn_settings SET secret_access_key = '\\x0100'
-         WHERE distribution_id = '{DISTRIBUTION}'"
-    );
-    service.database.change(&unreadable).await;
+    spoil_secrets(&service).await;
     let waiting = service.api.publish_path("/waiting").await;
     let theirs = other.publish_path("/theirs").await;
     service.run().await;

@@ -156,18 +156,16 @@ impl Store {
     }
 
     /// The version of a site's settings, which grows with each change of those in force and of what
-    /// its owner allows, and since when they could not be used; `None` if there is no such site.
-    pub async fn settings_version(
-        &self,
-        site: SiteId,
-    ) -> Result<Option<(i32, Option<OffsetDateTime>)>> {
+    /// its owner allows, and the code of the error that they are paused for; `None` if there is no
+    /// such site.
+    pub async fn settings_version(&self, site: SiteId) -> Result<Option<(i32, Option<String>)>> {
         let row = sqlx::query!(
-            "SELECT settings_version, paused_at FROM site WHERE id = $1",
+            "SELECT settings_version, pause_error->>'code' AS paused_for FROM site WHERE id = $1",
             site.0
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| (row.settings_version, row.paused_at)))
+        Ok(row.map(|row| (row.settings_version, row.paused_for)))
     }
 
     /// The settings in force.
