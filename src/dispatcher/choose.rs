@@ -20,8 +20,8 @@ use crate::store::{
 /// later.
 const TRIES: usize = 4;
 
-/// How long a site whose settings cannot be read is left alone. To try costs nothing, and another
-/// replica, of a newer version or with another key, may be able to read them.
+/// How long a site whose settings this replica cannot read is left to others, of a newer version or
+/// with another key, before it is paused, and then how long it is paused.
 const UNREADABLE_WAIT: Duration = Duration::seconds(30);
 
 /// What a site may have to send.
@@ -97,43 +97,51 @@ impl Calls {
 }
 
 impl Dispatcher {
-    /// What a claim for the site goes by; `None` if it has no settings, or is paused because they
-    /// cannot be read.
+    /// What a claim for the site goes by, or what comes of the look if there is none: it has no
+    /// settings, or this replica cannot read them.
     async fn inputs_or_pause(
         &self,
         connection: &mut Connection,
         site: SiteId,
         now: OffsetDateTime,
-    ) -> Result<Option<PlanInputs>, StoreError> {
+    ) -> Result<Result<PlanInputs, Next>, StoreError> {
         let store = &self.store;
         let inputs = store.plan_inputs(connection, site, &self.limits, now).await;
         if !inputs.as_ref().is_err_and(StoreError::is_about_a_row) {
-            return inputs;
+            return Ok(inputs?.ok_or(Next::Nothing));
         }
         // Once more, now that it is known which version of the settings it is about: somebody may
         // be saving others.
-        let Some((version, paused_for)) = store.settings_version(site).await? else {
-            return Ok(None);
+        let Some(unread) = store.unread_site(site).await? else {
+            return Ok(Err(Next::Nothing));
         };
-        match store.plan_inputs(connection, site, &self.limits, now).await {
-            Err(error) if error.is_about_a_row() => {
-                let (reason, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
-                if paused_for.as_ref() != Some(&reason.code) {
-                    tracing::error!(%site, %error, "paused");
-                }
-                store.pause(site, &reason, until, version, now).await?;
-                Ok(None)
-            }
-            inputs => inputs,
+        let error = match store.plan_inputs(connection, site, &self.limits, now).await {
+            Err(error) if error.is_about_a_row() => error,
+            inputs => return Ok(inputs?.ok_or(Next::Nothing)),
+        };
+        let is_served = |since: OffsetDateTime| now - since < UNREADABLE_WAIT;
+        // A grant is the same for every replica.
+        let is_for_all = matches!(error, StoreError::NotGranted);
+        if !is_for_all && unread.unserved_since.is_none_or(is_served) {
+            return Ok(Err(Next::Waits));
         }
+        let (reason, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
+        if unread.paused_for.as_ref() != Some(&reason.code) {
+            tracing::error!(%site, %error, "paused");
+        }
+        store
+            .pause(site, &reason, until, unread.version, now)
+            .await?;
+        Ok(Err(Next::Nothing))
     }
 
     pub(super) async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
         let connection = &mut self.store.connect().await?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let Some(inputs) = self.inputs_or_pause(connection, site, now).await? else {
-                return Ok(Next::Nothing);
+            let inputs = match self.inputs_or_pause(connection, site, now).await? {
+                Ok(inputs) => inputs,
+                Err(next) => return Ok(next),
             };
             if inputs.resume_at.is_some_and(|at| at > now) {
                 return Ok(Next::Waits);

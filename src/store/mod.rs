@@ -92,6 +92,7 @@ pub use listen::{Changes, listen};
 pub use live_changes::{ChangeReader, LiveChanges};
 pub use overview::{Day, Pace, Underway, Workload};
 pub use page::Page;
+pub use pauses::UnreadSite;
 pub use plan_inputs::PlanInputs;
 pub use polls::{Places, PollClaim, PollRecorded};
 pub use proofs::{LastUsed, Proof};

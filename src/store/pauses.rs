@@ -8,7 +8,40 @@ use super::{Result, SendClaim, SiteId, Store, outbox};
 use crate::domain::notification::Event;
 use crate::domain::{AfterCreate, AwsError, Verdict, WaitReason};
 
+/// How a site stands whose settings this replica cannot read.
+#[derive(Debug)]
+pub struct UnreadSite {
+    /// The version of its settings, which grows with each change of those in force and of what its
+    /// owner allows.
+    pub version: i32,
+    /// The code of the error that it is paused for.
+    pub paused_for: Option<String>,
+    /// Since when nobody has served it, as a replica that can read them would have.
+    pub unserved_since: Option<OffsetDateTime>,
+}
+
 impl Store {
+    /// How a site stands whose settings cannot be read; `None` if there is no such site.
+    pub async fn unread_site(&self, site: SiteId) -> Result<Option<UnreadSite>> {
+        Ok(sqlx::query_as!(
+            UnreadSite,
+            r#"SELECT s.settings_version as "version!", s.pause_error->>'code' as paused_for,
+                      greatest(s.resume_at, s.waits_until, i.sent_at, least(i.due_at, p.received_at)) as unserved_since
+               FROM site s
+               CROSS JOIN LATERAL (
+                 SELECT max(greatest(created_at, submitted_at)) AS sent_at,
+                        min(next_at) FILTER (WHERE status = 'Queued') AS due_at
+                 FROM invalidation WHERE site_id = s.id AND ended_at IS NULL) i
+               LEFT JOIN LATERAL (
+                 SELECT received_at FROM publish WHERE site_id = s.id AND NOT planned AND ended_at IS NULL
+                 ORDER BY id LIMIT 1) p ON true
+               WHERE s.id = $1"#,
+            site.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
     /// Pauses a site whose settings, of this version, cannot even be read.
     pub async fn pause(
         &self,

@@ -597,6 +597,7 @@ async fn settings_that_cannot_be_read_are_replaced_and_break_no_others() {
     let all = "UPDATE cdn_settings SET region = 'moon-1'";
     service.database.change(all).await;
     service.publish_and_run("/about").await;
+    service.pass(31).await;
     service.refresh_sites().await;
     let html = admin.get(page).await.body;
     assert!(html.contains("Purging is paused"), "{html}");

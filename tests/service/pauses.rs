@@ -8,7 +8,8 @@ use skycms_cdn::domain::{Credentials, Settings};
 
 use crate::faults::{assert_shows, only};
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Log, NO_SETTINGS, OTHER, OTHER_KEY, Stepped, policy, settings,
+    DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, Log, NO_SETTINGS, OTHER, OTHER_KEY, Stepped,
+    policy, settings,
 };
 
 /// Breaks the settings in force, checks that the site pauses and the other one does not notice,
@@ -264,6 +265,39 @@ async fn the_log_says_once_why_a_site_is_paused_and_again_when_that_changes() {
     service.pass_in_steps(5, 31).await;
     let paused = " paused site=#1 error=a stored secret cannot be opened";
     assert_eq!(log.text().matches(paused).count(), 1, "{}", log.text());
+}
+
+/// Another one has sealed them with a key that this one lacks.
+#[tokio::test]
+async fn a_replica_that_cannot_read_settings_pauses_no_site_that_another_one_serves() {
+    let service = Stepped::start().await;
+    service.sandbox.complete_at_once().await;
+    let keys = format!("H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=,{ENCRYPTION_KEY}");
+    let database = Database::at(service.database.url.clone());
+    let (sandbox, now) = (Arc::clone(&service.sandbox), service.state.clock.now());
+    let variables = [("ENCRYPTION_KEY", keys.as_str())];
+    let reader = Stepped::start_at(database, sandbox, &variables, now).await;
+    reader.activate(reader.site(), DISTRIBUTION, KEY).await;
+    for n in 0..3 {
+        let id = service.publish_and_run(&format!("/{n}")).await;
+        assert_eq!(service.state_of(&id).await, "queued");
+        assert!(!standing(&service).await.0, "paused");
+        reader.run().await;
+        assert_eq!(service.state_of(&id).await, "completed");
+        service.pass(31).await;
+        reader.pass(31).await;
+    }
+
+    // Nobody else is there, until somebody comes.
+    let id = service.publish_and_run("/alone").await;
+    for _ in 0..4 {
+        service.pass(31).await;
+        let publish = service.api.get_publish(&id).await;
+        assert_eq!(publish["waiting_for"], "settings");
+    }
+    reader.pass(4 * 31).await;
+    assert_eq!(service.state_of(&id).await, "completed");
+    assert!(!standing(&service).await.0, "paused");
 }
 
 #[tokio::test]

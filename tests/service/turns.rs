@@ -82,7 +82,9 @@ async fn settings_that_one_replica_cannot_read_hold_others_up_for_half_a_minute(
     };
     service.database.change(&change("moon-1")).await;
     let id = service.publish_and_run("/about").await;
-    assert_eq!(service.state_of(&id).await, "queued");
+    service.pass(31).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(publish["waiting_for"], "settings");
     service.database.change(&change("eu-central-1")).await;
     service.pass_in_steps(31, 1).await;
     assert_ne!(service.state_of(&id).await, "queued");

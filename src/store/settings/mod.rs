@@ -54,7 +54,7 @@ impl SavedSettings {
 }
 
 /// Which settings somebody saw before they changed them: the ones that were saved last, identified
-/// by when that was. [`Store::settings_version`] is another version, of what calls are made with.
+/// by when that was. `site.settings_version` is another version, of what calls are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingsVersion(Option<OffsetDateTime>);
 
@@ -153,19 +153,6 @@ impl Store {
     pub async fn has_environment(&self, site: SiteId) -> Result<bool> {
         let rows = rows(&self.pool, site).await?;
         Ok(rows.iter().any(|row| row.slot == Slot::Environment))
-    }
-
-    /// The version of a site's settings, which grows with each change of those in force and of what
-    /// its owner allows, and the code of the error that they are paused for; `None` if there is no
-    /// such site.
-    pub async fn settings_version(&self, site: SiteId) -> Result<Option<(i32, Option<String>)>> {
-        let row = sqlx::query!(
-            "SELECT settings_version, pause_error->>'code' AS paused_for FROM site WHERE id = $1",
-            site.0
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(|row| (row.settings_version, row.paused_for)))
     }
 
     /// The settings in force.
