@@ -296,7 +296,8 @@ COMMENT ON COLUMN invalidation.lease_token IS 'Whoever records the outcome of a 
 COMMENT ON COLUMN invalidation.first_items IS
     'What lists show: to find that out from `items` means to unpack all of them, hundreds of kilobytes for each row.';
 
-CREATE INDEX invalidation_due ON invalidation (next_at) WHERE ended_at IS NULL;
+CREATE INDEX invalidation_to_ask ON invalidation (next_at) WHERE status = 'InProgress' AND unanswered_since IS NULL;
+CREATE INDEX invalidation_unanswered ON invalidation (next_at) WHERE status = 'InProgress' AND unanswered_since IS NOT NULL;
 CREATE INDEX invalidation_open ON invalidation (distribution_id) WHERE ended_at IS NULL;
 CREATE INDEX invalidation_of_site ON invalidation (site_id, id);
 CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);

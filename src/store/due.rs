@@ -56,7 +56,10 @@ impl Store {
                       least((SELECT min(at) FROM pending WHERE site_id NOT IN (SELECT site_id FROM due)),
                             (SELECT min(next_at) FROM invalidation
                              WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3
-                               AND CASE WHEN unanswered_since IS NULL THEN $2 ELSE $4 END > 0)) as next"#,
+                               AND unanswered_since IS NULL AND $2 > 0),
+                            (SELECT min(next_at) FROM invalidation
+                             WHERE ended_at IS NULL AND status = 'InProgress' AND next_at > $3
+                               AND unanswered_since IS NOT NULL AND $4 > 0)) as next"#,
             served as &[SiteId],
             answered,
             now,

@@ -262,3 +262,22 @@ async fn questions_without_an_answer_take_no_places_from_others() {
         .filter(|claim| claim.unanswered_since.is_some());
     assert_eq!((claims.len(), unanswered.count()), (2, 1));
 }
+
+/// Thousands may wait for a place, at an endpoint that hangs.
+#[tokio::test]
+async fn questions_without_an_answer_are_not_read_to_find_others() {
+    let service = Stepped::start().await;
+    let unanswered = "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards,
+                                                asked, status, cloudfront_id, created_at, submitted_at, next_at,
+                                                unanswered_since)
+                      SELECT gen_random_uuid(), site_id, distribution_id, n::text, '{/about}'::text[], 1, 0,
+                             1, 'InProgress', 'I' || n, now(), now(), now(), now()
+                      FROM settings_in_force, generate_series(1, 5000) n;
+                      ANALYZE invalidation";
+    service.database.change(unanswered).await;
+    let others = "EXPLAIN ANALYZE SELECT FROM invalidation
+                  WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= now() AND unanswered_since IS NULL
+                  LIMIT 64";
+    let plan = service.database.column::<String>(others).await.join("\n");
+    assert!(!plan.contains("Rows Removed"), "{plan}");
+}
