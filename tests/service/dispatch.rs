@@ -253,6 +253,30 @@ async fn a_limit_that_is_set_while_a_batch_is_being_planned_holds() {
     assert!(service.sandbox.creates().await.is_empty());
 }
 
+/// Where sites share a key and have distributions of their own, no lease keeps their calls apart.
+#[tokio::test]
+async fn a_claim_takes_a_call_of_what_others_have_left_of_the_rate() {
+    let service = Stepped::start().await;
+    service.publish_and_run("/first").await;
+    service.api.publish_path("/about").await;
+    let set_tokens = async |tokens: f64| {
+        let set = format!("UPDATE access_key SET tokens = {tokens}");
+        service.database.change(&set).await;
+    };
+    for (left, after) in [(0.5, None), (3.0, Some(2.0))] {
+        set_tokens(4.0).await;
+        let read = Read::of(&service).await;
+        set_tokens(left).await;
+        let claim = read.claim(&service).await;
+        let (tokens,): (f64,) = service.database.row("SELECT tokens FROM access_key").await;
+        assert_eq!(claim.map(|claim| claim.taking.bucket.tokens), after);
+        assert_eq!(Some(tokens), after.or(Some(left)));
+        let leases = "SELECT count(*) FROM distribution WHERE lease_token IS NOT NULL";
+        let is_leased = service.database.count(leases).await == 1;
+        assert_eq!(is_leased, after.is_some());
+    }
+}
+
 /// A rebuild may be thousands.
 #[tokio::test]
 async fn no_more_publishes_are_read_for_the_log_than_it_names() {

@@ -709,6 +709,23 @@ async fn a_test_of_settings_takes_from_the_keys_rate() {
     assert_eq!(service.sandbox.creates().await.len(), 1);
 }
 
+/// Publishes would wait for it.
+#[tokio::test]
+async fn a_test_of_settings_takes_no_call_that_is_not_there() {
+    let service = Stepped::start().await;
+    service.publish_and_run("/about").await;
+    let (store, limits) = (&service.state.store, &service.state.limits);
+    let (tested, now) = (settings(DISTRIBUTION, KEY), service.state.clock.now());
+    for (before, after) in [(2.0, 1.0), (0.5, 0.5), (0.0, 0.0)] {
+        let set = format!("UPDATE access_key SET tokens = {before}");
+        service.database.change(&set).await;
+        let counted = store.count_forced_call(service.site(), &tested, true, limits, now);
+        counted.await.unwrap();
+        let left: (f64,) = service.database.row("SELECT tokens FROM access_key").await;
+        assert_eq!(left, (after,));
+    }
+}
+
 #[tokio::test]
 async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
