@@ -147,7 +147,7 @@ impl Dispatcher {
                 return Ok(Next::Waits);
             }
             if inputs.leased_until.is_some_and(|until| until > now) {
-                return Ok(Next::Taken);
+                return Ok(Next::Taken(inputs.settings.distribution_id));
             }
             let taken = inputs.bucket.take(&self.limits);
             let mut look = Look {
@@ -219,7 +219,7 @@ impl Look<'_> {
             };
             match next {
                 Next::Call(_) | Next::Stale => return Ok(next),
-                Next::Waits | Next::Taken => otherwise = next,
+                Next::Waits | Next::Taken(_) => otherwise = next,
                 Next::Nothing => {}
             }
         }

@@ -4,8 +4,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Dispatcher;
-use crate::domain::Room;
 use crate::domain::limits::is_within;
+use crate::domain::{DistributionId, Room};
 use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking, Wait};
 
 /// The longest that a site waits without another look: what it waits for may change unnoticed.
@@ -22,8 +22,8 @@ pub(super) enum Next {
     Nothing,
     /// It may not send now.
     Waits,
-    /// Another call to its distribution is under way.
-    Taken,
+    /// Another call to its distribution, which is this, is under way.
+    Taken(DistributionId),
     /// Something has changed since it was read: it has to be read again.
     Stale,
 }

@@ -90,6 +90,8 @@ pub struct Dispatcher {
     /// The calls that each site has had, by which it takes turns with others, and its candidates
     /// with each other.
     calls: Calls,
+    /// Where sites wait for the looks at those with which they share something.
+    queues: Queues,
     /// A permit for each call that is being claimed. Closed when no new call is to begin.
     claims: Arc<Semaphore>,
     /// Cancelled when calls in progress must be abandoned.
@@ -119,6 +121,7 @@ impl Dispatcher {
             min_turn: Duration::ZERO,
             clock_watch: Arc::default(),
             calls: Calls::default(),
+            queues: Queues::new(MAX_LOOK_WAIT),
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
@@ -209,9 +212,8 @@ impl Dispatcher {
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<Due, StoreError> {
         self.heal_clock().await?;
         let mut due = self.due().await?;
-        let mut queues = Queues::new(MAX_LOOK_WAIT);
         for ((site, distribution), rate_key) in self.in_turn(&due) {
-            let place = queues.place([distribution, rate_key]);
+            let place = self.queues.place([distribution, rate_key]);
             self.start_send(site, Some(place), tasks);
         }
         if due.questions > 0 && self.start_polls(tasks).await? < due.questions {

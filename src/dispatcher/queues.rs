@@ -2,17 +2,19 @@
 //! other, since only one of them can have the next call.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The queues of the sites that are due at one moment.
-#[derive(Debug)]
-pub(super) struct Queues<'a> {
+/// The queues of this replica. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Queues {
     /// Who is last in each.
-    last: HashMap<(usize, &'a str), CancellationToken>,
-    until: Instant,
+    last: Arc<Mutex<HashMap<(usize, String), CancellationToken>>>,
+    longest: Duration,
 }
 
 /// A site's place behind others, which it leaves when dropped.
@@ -24,22 +26,27 @@ pub(super) struct Place {
     _leaves: DropGuard,
 }
 
-impl<'a> Queues<'a> {
+impl Queues {
     /// Nobody in them waits for longer than this: one whose look stands still holds nobody up.
     pub(super) fn new(longest: Duration) -> Self {
         Self {
-            last: HashMap::new(),
-            until: tokio::time::sleep(longest).deadline(),
+            last: Arc::default(),
+            longest,
         }
     }
 
     /// The next place in these queues: one for each thing that is shared, in the same order.
-    pub(super) fn place<const N: usize>(&mut self, queues: [&'a str; N]) -> Place {
+    pub(super) fn place<const N: usize>(&self, queues: [&str; N]) -> Place {
         let leaves = CancellationToken::new();
-        let last = |queue| self.last.insert(queue, leaves.clone());
+        let mut all = self.last.lock();
+        all.retain(|_, last| !last.is_cancelled());
+        let mut before = Vec::new();
+        for (n, name) in queues.into_iter().enumerate() {
+            before.extend(all.insert((n, name.to_owned()), leaves.clone()));
+        }
         Place {
-            before: queues.into_iter().enumerate().filter_map(last).collect(),
-            until: self.until,
+            before,
+            until: tokio::time::sleep(self.longest).deadline(),
             _leaves: leaves.drop_guard(),
         }
     }
@@ -66,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_shares_something_waits_for_those_before_it() {
-        let mut queues = Queues::new(LONG);
+        let queues = Queues::new(LONG);
         let one = queues.place(["E1", "key"]);
         let two = queues.place(["E2", "key"]);
         let three = queues.place(["E2", "other"]);
@@ -80,8 +87,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_comes_later_waits_for_those_who_are_still_there() {
+        let queues = Queues::new(LONG);
+        let one = queues.place(["E1", "key"]);
+        drop(queues.place(["E2", "other"]));
+        let two = queues.place(["E1"]);
+        assert!(!is_reached(&two));
+        drop(one);
+        assert!(is_reached(&two) && is_reached(&queues.place(["E2", "key"])));
+        drop(two);
+        queues.place(["E3"]);
+        assert_eq!(queues.last.lock().len(), 1, "what is kept of those who left");
+    }
+
+    #[tokio::test]
     async fn nobody_waits_for_long() {
-        let mut queues = Queues::new(Duration::from_millis(1));
+        let queues = Queues::new(Duration::from_millis(1));
         let places = [(); 3].map(|()| queues.place(["E1"]));
         places[2].reached().await;
     }

@@ -32,10 +32,10 @@ impl Dispatcher {
     }
 
     async fn serve(&self, turn: SiteTurn, mut place: Option<Place>) -> Ended {
-        if let Some(place) = &place {
-            place.reached().await;
-        }
         loop {
+            if let Some(place) = &place {
+                place.reached().await;
+            }
             // Armed before looking, so that a call that ends meanwhile is not missed.
             let mut changed = pin!(self.wake.changed());
             changed.as_mut().enable();
@@ -61,12 +61,16 @@ impl Dispatcher {
                     tokio::time::sleep(self.quiet).await;
                     return Ended::Later;
                 }
-                Ok(Next::Taken | Next::Stale) => {
+                Ok(next @ (Next::Taken(_) | Next::Stale)) => {
                     drop(call);
                     // The call of a neighbour, or of another replica. We hear at once of the end of
                     // a call of our own.
                     if tokio::time::timeout(self.quiet, changed).await.is_err() {
                         return Ended::Later;
+                    }
+                    // Others have waited for it too, and the quickest look would always win.
+                    if let Next::Taken(distribution) = next {
+                        place = Some(self.queues.place([distribution.as_str()]));
                     }
                 }
                 Err(error) => {
