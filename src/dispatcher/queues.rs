@@ -97,7 +97,11 @@ mod tests {
         assert!(is_reached(&two) && is_reached(&queues.place(["E2", "key"])));
         drop(two);
         queues.place(["E3"]);
-        assert_eq!(queues.last.lock().len(), 1, "what is kept of those who left");
+        assert_eq!(
+            queues.last.lock().len(),
+            1,
+            "what is kept of those who left"
+        );
     }
 
     #[tokio::test]

@@ -903,8 +903,8 @@ async fn what_a_sender_got_wrong_is_said() {
         let path = format!("/api/sites/default/publishes{query}");
         let request = service
             .api
-            .request(http::Method::POST, &path, headers, body.to_owned());
-        let answer = crate::support::send(request).await;
+            .request(Method::POST, &path, headers, body.to_owned());
+        let answer = send(request).await;
         (answer.status, answer.body)
     };
     let body = r#"{"paths": ["/about"]}"#;
