@@ -19,9 +19,7 @@ use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use super::render::render;
 use crate::web::api::refused;
 use crate::web::api::request_info::RequestInfo;
-use crate::web::http::authenticated::AuthenticatedSite;
 use crate::web::http::bodies::{Owner, Received, Share};
-use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Error;
 use crate::web::http::framing::{DENY, NOT_FRAMED, framed_by};
 use crate::web::http::serve::{Answering, Cut};
@@ -35,11 +33,10 @@ pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
     ServiceBuilder::new()
         // Around everything: whatever the answer is, it has these headers.
         .map_response(common_headers(state))
-        // Around all that may refuse a request, a panic included.
+        // Around all that may refuse a request, a panic included, and around the time limits: memory
+        // is given back as soon as one of them ends the request.
         .layer(from_fn_with_state(state.clone(), report_errors))
         .map_future(catch_panic)
-        // Around the time limits: memory is given back as soon as one of them ends the request.
-        .layer(from_fn_with_state(state.clone(), count_memory))
         .map_request(receive_body)
         .layer(RequestBodyDeadlineLayer::new(state.serve.body))
         // Next to the layer whose bare status it replaces.
@@ -101,7 +98,7 @@ async fn report_errors(
     next: Next,
 ) -> Response {
     let info = RequestInfo::of(&mut request, &state);
-    let response = next.run(request).await;
+    let response = count_memory(&state, &info, request, next).await;
     refused::note(&state, &info, &response);
     let is_api = info.is_api;
     let response = render(&state, info, response).await;
@@ -125,20 +122,18 @@ where
 /// Counts the bodies of a request and of its answer for as long as they are in memory. One that is
 /// announced as too large is refused before any of it is read.
 async fn count_memory(
-    State(state): State<AppState>,
-    client: ClientAddress,
+    state: &AppState,
+    info: &RequestInfo,
     mut request: Request,
     next: Next,
 ) -> Response {
     if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Error::TooLarge.into_response();
     }
-    let extensions = request.extensions();
-    let authenticated = extensions.get::<AuthenticatedSite>().cloned();
-    let cut = extensions.get::<Cut>().cloned();
+    let cut = request.extensions().get::<Cut>().cloned();
     let owner = Owner {
-        address: client.0,
-        authenticated: authenticated.unwrap_or_default(),
+        address: info.client.0,
+        authenticated: info.authenticated.clone(),
         cut: cut.map(|cut| cut.0).unwrap_or_default(),
     };
     let memory = state.bodies.receiving(request.body(), &owner);
