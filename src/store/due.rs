@@ -124,8 +124,11 @@ impl Store {
                  SELECT id FROM invalidation
                  WHERE ended_at IS NULL AND greatest(submitted_at, unknown_since, unanswered_since) > $1
                  UNION ALL
-                 SELECT id FROM invalidation
-                 WHERE status = 'Unconfirmed' AND least(unanswered_since, submitted_at) > $1)
+                 SELECT late.id FROM distribution d
+                 CROSS JOIN LATERAL (
+                   SELECT id FROM invalidation
+                   WHERE distribution_id = d.id AND status = 'Unconfirmed'
+                     AND least(unanswered_since, submitted_at) > $1 OFFSET 0) late)
                FOR UPDATE SKIP LOCKED))",
             skewed,
             now,

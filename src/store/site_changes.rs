@@ -222,12 +222,13 @@ async fn delete_some(connection: &mut PgConnection, site: i32, now: OffsetDateTi
     let invalidations = sqlx::query!(
         "DELETE FROM invalidation WHERE id = ANY(ARRAY(
            SELECT i.id FROM invalidation i
-           WHERE i.site_id = $1 AND i.created_at < $3
+           WHERE i.site_id = $1 AND i.created_at < $3 AND (i.lease_until IS NULL OR i.lease_until < $4)
              AND NOT EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = i.id)
            ORDER BY i.id LIMIT $2 FOR UPDATE SKIP LOCKED))",
         site,
         STEP,
         now - STILL_COUNTS,
+        now,
     )
     .execute(&mut *connection)
     .await?

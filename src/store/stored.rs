@@ -109,7 +109,8 @@ impl Store {
                       search, is_trouble as "is_trouble!"
                FROM (
                  SELECT *, row_number() OVER of_kind AS nth, sum(item_count) OVER of_kind - item_count AS items_before
-                 FROM (SELECT *, search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
+                 FROM (SELECT *, search IS NOT NULL OR unknown_since IS NOT NULL
+                              OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
                        FROM invalidation
                        WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3) due
                  WINDOW of_kind AS (PARTITION BY is_trouble, wildcards > 0 ORDER BY created_at, id)) first

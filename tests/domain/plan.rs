@@ -3,7 +3,7 @@
 use skycms_cdn::domain::fold::{FoldGoal, PLAIN_WEIGHT, fold};
 use skycms_cdn::domain::{
     Fate, Item, KindCounts, KnownPaths, Partition, Plan, PlanInput, Policy, PublishRequest,
-    Publishing, Room, Terms, Waiting, canonicalize, explain, plan,
+    Publishing, Room, Terms, Waiting, Wanted, canonicalize, explain, plan,
 };
 use uuid::Uuid;
 
@@ -470,4 +470,23 @@ fn an_explanation_gives_the_fate_of_each_item() {
             "given": "/a~b", "origin": "widened", "items": [{ "item": "/a*", "fate": "waits" }]
         })
     );
+}
+
+/// What waits need not be read to know that, where there is no room for it.
+#[test]
+fn only_a_monthly_limit_that_is_near_may_hold_what_waits() {
+    for (left, may_hold) in [(0, true), (9_999, true), (10_000, false)] {
+        let wanted = Wanted {
+            terms: Terms {
+                policy: Policy::Exact,
+                fold_above: 100,
+                free_paths_left: 0,
+                paths_left: Some(left),
+            },
+            room: room(0, 15, 3_000),
+            quota: room(3_000, 15, 3_000),
+        };
+        let lacks = wanted.lacks(KindCounts::counted(1, 0));
+        assert_eq!(lacks.is_none(), may_hold, "{left} left");
+    }
 }

@@ -237,3 +237,13 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     let left = room(&beliefs, &lately, 42);
     assert_eq!(left, 10, "something of its own has gone");
 }
+
+#[test]
+fn what_was_learned_does_not_hold_against_what_is_configured() {
+    let mut beliefs = Beliefs::default();
+    beliefs.files.lower(10, RefusedFor::Rate, START);
+    let mut limits = Limits::default();
+    assert_eq!(beliefs.narrow(&limits).per_second.files, Some(5.0));
+    limits.known.files = true;
+    assert_eq!(beliefs.narrow(&limits), limits);
+}

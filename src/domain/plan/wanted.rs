@@ -1,6 +1,7 @@
 //! How much of what waits has to be read.
 
 use super::{Policy, Terms};
+use crate::domain::intake::MAX_ITEMS;
 use crate::domain::{Kind, KindCounts, Room};
 
 /// What one plan can use of what waits. No more has to be read.
@@ -24,8 +25,10 @@ impl Wanted {
             Policy::Everything => wildcard,
         };
         let has_room = may_need.kinds().any(|kind| self.room.items[kind] > 0);
+        // As long as there is enough left for any publish, the limit holds none.
+        let is_enough = |left: u64| policy == Policy::Everything || left >= MAX_ITEMS as u64;
         let left = self.terms.paths_left;
-        let may_be_limited = left.is_some_and(|left| left == 0 || policy != Policy::Everything);
+        let may_be_limited = left.is_some_and(|left| left == 0 || !is_enough(left));
         (!has_room && !may_be_limited).then_some(may_need)
     }
 

@@ -20,9 +20,11 @@ impl Sent<'_> {
         Kind::VARIANTS.iter().all(is_proven)
     }
 
-    /// Whether `Throttling` may be about the size of a call that may have been accepted before.
+    /// Whether `Throttling` may be about the size of a call that may have been accepted before: of
+    /// one that is proven, where it alone is throttled again and again.
     pub(super) fn is_suspect(&self, size: KindCounts) -> bool {
-        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(size)
+        let is_unlikely = self.is_proven(size) && self.throttled < THROTTLED_BEFORE_SPLIT;
+        self.unknown_since.is_some() && self.items.len() > 1 && !is_unlikely
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
