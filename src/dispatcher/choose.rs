@@ -29,7 +29,7 @@ const UNREADABLE_WAIT: Duration = Duration::seconds(30);
 enum Candidate {
     /// What is stored, and had no trouble.
     Stored,
-    /// What is stored, and had no answer once or is a piece of a search.
+    /// What is stored, and may have been accepted, had no answer or is a piece of a search.
     Trouble,
     /// What is stored, and had no trouble, of another kind than the oldest; or new publishes of a
     /// kind that nothing stored has.

@@ -156,10 +156,14 @@ impl Store {
                         max(i.created_at) FILTER (WHERE i.waiting_for = 'retry') AS retrying_since,
                         min(i.created_at) FILTER (WHERE i.waiting_for = 'quota') AS short_since,
                         sum(i.item_count) AS items,
-                        sum(i.files) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry') AS files,
-                        sum(i.wildcards) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry')
-                          AS wildcards
-                 FROM invalidation i
+                        sum(i.files) FILTER (WHERE i.reserves) AS files,
+                        sum(i.wildcards) FILTER (WHERE i.reserves) AS wildcards
+                 FROM (SELECT *, search IS NULL
+                                 -- A repeat that is throttled may go on for an hour.
+                                 AND CASE waiting_for WHEN 'retry' THEN false
+                                                      WHEN 'rate' THEN unknown_since IS NULL OR throttled = 0
+                                                      ELSE true END AS reserves
+                       FROM invalidation) i
                  WHERE i.site_id = s.id AND i.distribution_id = d.id AND i.status = 'Queued') q
                WHERE s.id = $1 AND s.removed_at IS NULL"#,
             site.0,

@@ -108,6 +108,46 @@ fn refused_after(
     after_create(outcome, &sent)
 }
 
+/// Its pieces would be billed a second time.
+#[test]
+fn a_repeat_of_an_accepted_size_is_split_after_an_hour_of_throttling_and_soon_teaches_no_rate() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let items = ["/1", "/2", "/3", "/4"].map(item);
+    beliefs.accepted(
+        KindCounts::of(&items),
+        &limits,
+        KindCounts::default(),
+        START,
+    );
+    for (throttled, lesson, is_kept) in [
+        (4, Some(RateLesson::Throttled), true),
+        (5, None, true),
+        (719, None, true),
+        (720, Some(RateLesson::Accepted), false),
+    ] {
+        let sent = Sent {
+            now: START + Duration::HOUR,
+            planned_at: START,
+            waiting_since: START,
+            items: &items,
+            unanswered_since: START,
+            unknown_since: Some(START),
+            throttled,
+            others: KindCounts::default(),
+            spare_call: false,
+            beliefs,
+            limits: &limits,
+            search: None,
+            paused_since: None,
+        };
+        let throttling = CreateOutcome::Throttled(error("Throttling"));
+        let verdict = after_create(throttling, &sent);
+        assert_eq!(verdict.rate, lesson, "{throttled} times");
+        let kept = matches!(verdict.after, AfterCreate::Queued { .. });
+        assert_eq!(kept, is_kept, "{throttled} times");
+    }
+}
+
 #[test]
 fn a_wildcard_in_progress_does_not_hide_that_files_are_too_many() {
     let full = CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress"));

@@ -50,6 +50,32 @@ async fn a_stored_wildcard_takes_turns_with_stored_pages() {
     assert_ne!(publish["state"], "queued", "{publish:#}");
 }
 
+/// As many paths have been accepted before, so that nothing tells that they are too many by now.
+#[tokio::test]
+async fn a_repeat_that_only_gets_throttled_takes_turns_and_slows_the_key_down_for_a_while() {
+    for (count, most) in [(4, 3), (3_000, 3_000)] {
+        let service = Stepped::start().await;
+        let sandbox = &service.sandbox;
+        sandbox.complete_at_once().await;
+        service.publish_paths(numbered(count, "")).await;
+        service.pass_in_steps(10, 1).await;
+        sandbox.fail_creates(1, unavailable()).await;
+        let rule = json!({ "operation": "create", "at_least": most, "fault": throttling() });
+        sandbox.fault(rule).await;
+        service.publish_paths(numbered(count, "/again")).await;
+        service.run().await;
+        service.pass_in_steps(10, 1).await;
+        for minute in 0..6 {
+            let page = service.publish_and_run(&format!("/{minute}.html")).await;
+            service.pass_in_steps(60, 1).await;
+            assert_eq!(service.state_of(&page).await, "completed");
+        }
+        let (rate,): (f64,) = service.database.row("SELECT rate FROM access_key").await;
+        let configured = service.state.limits.requests_per_second;
+        assert!((rate - configured).abs() < f64::EPSILON, "{rate}");
+    }
+}
+
 #[tokio::test]
 async fn of_a_large_publish_what_has_room_goes_after_half_a_minute() {
     for (theirs, ours, suffix) in [(10, 15, "/*"), (1_600, 2_900, "")] {

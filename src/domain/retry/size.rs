@@ -12,6 +12,9 @@ use crate::domain::{AwsError, Beliefs, Item, Kind, KindCounts, MAX_BELIEF_AGE, R
 /// as long as a belief holds.
 const THROTTLED_BEFORE_SPLIT: u32 = 5;
 pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
+/// One of a size that was accepted before, whose pieces are more likely to be billed again, is sent
+/// as a whole for an hour of such pauses.
+const PROVEN_BEFORE_SPLIT: u32 = 720;
 
 impl Sent<'_> {
     /// Whether CloudFront has accepted a call of this size.
@@ -20,11 +23,11 @@ impl Sent<'_> {
         Kind::VARIANTS.iter().all(is_proven)
     }
 
-    /// Whether `Throttling` may be about the size of a call that may have been accepted before: of
-    /// one that is proven, where it alone is throttled again and again.
+    /// Whether `Throttling` may be about the size of a call that may have been accepted before: of a
+    /// size that CloudFront has accepted only where this happens again and again.
     pub(super) fn is_suspect(&self, size: KindCounts) -> bool {
-        let is_unlikely = self.is_proven(size) && self.throttled < THROTTLED_BEFORE_SPLIT;
-        self.unknown_since.is_some() && self.items.len() > 1 && !is_unlikely
+        let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
+        self.unknown_since.is_some() && self.items.len() > 1 && (often || !self.is_proven(size))
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
@@ -38,8 +41,11 @@ impl Sent<'_> {
         // CloudFront accepts calls of this size, it may have been, and pieces would be billed
         // again; if it does not, the earlier attempt was refused too.
         if let Some(since) = self.unknown_since {
-            let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
-            return !self.is_proven(size) && often && self.now - since > MAX_BELIEF_AGE;
+            let most = match self.is_proven(size) {
+                true => PROVEN_BEFORE_SPLIT,
+                false => THROTTLED_BEFORE_SPLIT,
+            };
+            return self.throttled >= most && self.now - since > MAX_BELIEF_AGE;
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);
