@@ -68,6 +68,7 @@ impl Quotas {
                 per_call: call.items[kind].min(call.paths_per_request),
                 learned: belief
                     .most
+                    .filter(|_| !limits.known[kind])
                     .and(belief.learned_at.zip(belief.refusal))
                     .map(|(at, refused)| Learned { at, refused }),
                 full_since: belief.full_since(in_use.completed_at, now),
@@ -92,7 +93,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::RefusedFor;
+    use crate::domain::{PerKind, RefusedFor};
 
     const NOW: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
 
@@ -111,6 +112,13 @@ mod tests {
         let learned = quotas.files.learned.map(|learned| learned.refused);
         assert_eq!(learned, beliefs.files.refusal);
         assert_eq!(quotas.wildcards.per_call, 15);
+
+        let configured = Limits {
+            known: PerKind::each(|_| true),
+            ..limits
+        };
+        let quotas = Quotas::new(&beliefs, &configured, &QuotaUse::default(), NOW);
+        assert_eq!((quotas.files.per_call, quotas.files.learned), (3_000, None));
 
         beliefs.files.forget_unproven();
         assert_eq!(quotas_by(&beliefs).files.learned, None);

@@ -62,14 +62,13 @@ impl Beliefs {
         PerKind::each(|kind| self.of(kind).last)
     }
 
-    /// The limits that hold for this distribution: the configured ones, and what was learned.
+    /// The limits that hold for this distribution: the configured ones, and what was learned of
+    /// kinds for which none were. What was learned before they were configured no longer holds.
     pub fn narrow(&self, limits: &Limits) -> Limits {
-        let least = |kind: Kind| {
-            let learned = self.of(kind).most.filter(|_| !limits.known[kind]);
-            match (limits.per_second[kind], learned) {
-                (Some(rate), Some(most)) => Some(rate.min(f64::from(most))),
-                (rate, most) => rate.or(most.map(f64::from)),
-            }
+        let least = |kind: Kind| match (limits.per_second[kind], self.of(kind).most) {
+            (rate, _) if limits.known[kind] => rate,
+            (Some(rate), Some(most)) => Some(rate.min(f64::from(most))),
+            (rate, most) => rate.or(most.map(f64::from)),
         };
         Limits {
             per_second: PerKind::each(least),

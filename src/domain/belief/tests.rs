@@ -108,6 +108,30 @@ fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried
     assert!((6..=12).contains(&tries), "{tries}");
 }
 
+/// Its rate would be taken for a configured one, what it is overdrawn by for a debt without end.
+#[test]
+fn what_was_learned_of_a_kind_that_is_configured_since_no_longer_holds() {
+    let mut beliefs = Beliefs::default();
+    beliefs.files.lower(10, RefusedFor::Rate, START);
+    beliefs.wildcards.lower(10, RefusedFor::Rate, START);
+    let configured = Limits {
+        known: PerKind {
+            files: true,
+            wildcards: false,
+        },
+        ..Limits::default()
+    };
+    let limits = beliefs.narrow(&configured);
+    let learned = PerKind {
+        files: None,
+        wildcards: Some(5.0),
+    };
+    assert_eq!(limits.per_second, learned);
+    let flow = Flow::full(&limits, START).spent(files(3_000), &limits);
+    let later = flow.refilled(&limits, at(1));
+    assert_eq!(later.admits_at(files(3_000), &limits), None);
+}
+
 /// A batch that may have been accepted before goes as a whole, whatever was learned meanwhile.
 #[test]
 fn a_call_that_is_accepted_beyond_a_refused_size_shows_that_it_was_chance() {
@@ -236,14 +260,4 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     };
     let left = room(&beliefs, &lately, 42);
     assert_eq!(left, 10, "something of its own has gone");
-}
-
-#[test]
-fn what_was_learned_does_not_hold_against_what_is_configured() {
-    let mut beliefs = Beliefs::default();
-    beliefs.files.lower(10, RefusedFor::Rate, START);
-    let mut limits = Limits::default();
-    assert_eq!(beliefs.narrow(&limits).per_second.files, Some(5.0));
-    limits.known.files = true;
-    assert_eq!(beliefs.narrow(&limits), limits);
 }
