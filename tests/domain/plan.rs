@@ -256,6 +256,33 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
     assert!(site.plan(&waiting).folds.is_empty());
 }
 
+/// In a storm, to read what waits would be to read ten thousand publishes for each look.
+#[test]
+fn only_a_monthly_limit_that_one_publish_may_exceed_needs_what_waits_to_be_read() {
+    let files = KindCounts::counted(1, 0);
+    for (policy, room, budget, is_known) in [
+        (Policy::Exact, room(0, 15, 3_000), None, true),
+        (Policy::Exact, room(0, 15, 3_000), Some(10_000), true),
+        (Policy::Exact, room(0, 15, 3_000), Some(9_999), false),
+        (Policy::Economical, room(0, 0, 3_000), Some(10_000), true),
+        (Policy::Economical, room(0, 0, 3_000), Some(9_999), false),
+        (Policy::Everything, room(3_000, 0, 3_000), Some(1), true),
+        (Policy::Everything, room(3_000, 0, 3_000), Some(0), false),
+    ] {
+        let site = Site {
+            budget,
+            ..Site::new(policy)
+        };
+        let wanted = Wanted {
+            terms: site.terms(),
+            room,
+            quota: site.quota,
+        };
+        let lacks = wanted.lacks(files);
+        assert_eq!(lacks.is_some(), is_known, "{policy:?}, {budget:?}");
+    }
+}
+
 #[test]
 fn what_is_folded_lacks_room_for_a_wildcard_and_for_no_page() {
     let mut site = Site::new(Policy::Economical);
@@ -470,23 +497,4 @@ fn an_explanation_gives_the_fate_of_each_item() {
             "given": "/a~b", "origin": "widened", "items": [{ "item": "/a*", "fate": "waits" }]
         })
     );
-}
-
-/// What waits need not be read to know that, where there is no room for it.
-#[test]
-fn only_a_monthly_limit_that_is_near_may_hold_what_waits() {
-    for (left, may_hold) in [(0, true), (9_999, true), (10_000, false)] {
-        let wanted = Wanted {
-            terms: Terms {
-                policy: Policy::Exact,
-                fold_above: 100,
-                free_paths_left: 0,
-                paths_left: Some(left),
-            },
-            room: room(0, 15, 3_000),
-            quota: room(3_000, 15, 3_000),
-        };
-        let lacks = wanted.lacks(KindCounts::counted(1, 0));
-        assert_eq!(lacks.is_none(), may_hold, "{left} left");
-    }
 }

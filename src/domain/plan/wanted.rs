@@ -25,10 +25,12 @@ impl Wanted {
             Policy::Everything => wildcard,
         };
         let has_room = may_need.kinds().any(|kind| self.room.items[kind] > 0);
-        // As long as there is enough left for any publish, the limit holds none.
-        let is_enough = |left: u64| policy == Policy::Everything || left >= MAX_ITEMS as u64;
-        let left = self.terms.paths_left;
-        let may_be_limited = left.is_some_and(|left| left == 0 || !is_enough(left));
+        // Nothing else goes, so no publish needs more than it holds itself.
+        let most = match policy {
+            Policy::Exact | Policy::Economical => MAX_ITEMS as u64,
+            Policy::Everything => 1,
+        };
+        let may_be_limited = self.terms.paths_left.is_some_and(|left| left < most);
         (!has_room && !may_be_limited).then_some(may_need)
     }
 
