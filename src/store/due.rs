@@ -120,15 +120,16 @@ impl Store {
                                      unknown_since = CASE WHEN unknown_since > $2 THEN $2 ELSE unknown_since END,
                                      unanswered_since = CASE WHEN unanswered_since > $2 THEN $2 ELSE unanswered_since END
              WHERE id = ANY(ARRAY(
-               SELECT id FROM invalidation WHERE id IN (
+               SELECT id FROM invalidation WHERE id = ANY(ARRAY(
                  SELECT id FROM invalidation
                  WHERE ended_at IS NULL AND greatest(submitted_at, unknown_since, unanswered_since) > $1
                  UNION ALL
-                 SELECT late.id FROM distribution d
-                 CROSS JOIN LATERAL (
-                   SELECT id FROM invalidation
-                   WHERE distribution_id = d.id AND status = 'Unconfirmed'
-                     AND least(unanswered_since, submitted_at) > $1 OFFSET 0) late)
+                 -- A step through the index for each distribution, whatever PostgreSQL expects of the history.
+                 SELECT u.id FROM distribution d, LATERAL (
+                   SELECT id FROM invalidation i
+                   WHERE i.distribution_id = d.id AND i.status = 'Unconfirmed'
+                     AND least(i.unanswered_since, i.submitted_at) > $1
+                   OFFSET 0) u))
                FOR UPDATE SKIP LOCKED))",
             skewed,
             now,
