@@ -4,12 +4,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::json;
 use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
 use skycms_cdn::store::{FirstProofs, Proof, Sender, ShownTo, Slot, StoreError, hash};
 
-use crate::support::{ENDPOINT_SECRET, Stepped, TOKEN, endpoint, settings};
+use crate::support::{ENDPOINT_SECRET, Stepped, TOKEN, endpoint, settings, unavailable};
 
 const SHOP: &str = "E2SHOP00000001";
 const SHOP_KEY: &str = "AKIASHOP000000000001";
@@ -149,6 +150,33 @@ async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     service.sandbox.complete_at_once().await;
     let other = service.publish_and_run("/others/go/on").await;
     assert_eq!(service.run_until_ended(&other).await["state"], "completed");
+}
+
+/// It was planned an hour ago, and what it covers has been deleted.
+#[tokio::test]
+async fn what_a_removed_site_is_sending_is_counted_before_it_is_deleted() {
+    let service = Stepped::start().await;
+    let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
+    shop.publish_path("/about").await;
+    service.run().await;
+    service.advance(time::Duration::hours(2));
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    service.sandbox.fail_creates(1, slow).await;
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    service.sandbox.wait_for_creates(2).await;
+    let site = service.state.directory.site("shop").unwrap().id;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let month_ago = now - time::Duration::days(30);
+    assert!(store.remove_site(site, now).await.unwrap());
+    while store.sweep_step(now, month_ago).await.unwrap() > 0 {}
+    calling.await.unwrap().unwrap();
+    let paths = "SELECT coalesce(sum(paths), 0)::bigint FROM usage";
+    assert_eq!(service.database.count(paths).await, 1);
+    while store.sweep_step(now, month_ago).await.unwrap() > 0 {}
+    let left = "SELECT count(*) FROM invalidation";
+    assert_eq!(service.database.count(left).await, 0);
 }
 
 /// The test of its settings takes seconds, and a form may have been open for longer.
