@@ -27,6 +27,7 @@ CREATE TABLE site (
     waits_for           text CHECK (waits_for IN ('quota', 'rate', 'retry')),
     waits_since         timestamptz,
     waits_until         timestamptz,
+    stored_waits        boolean NOT NULL DEFAULT false,
     poll_denied_at      timestamptz,
     settings_version    integer NOT NULL DEFAULT 1,
     publishing_version  integer NOT NULL DEFAULT 1,
@@ -54,6 +55,8 @@ COMMENT ON COLUMN site.waits_for IS
     'Why it could send nothing new when it was last looked at. quota: CloudFront has no room. rate: its access key has no call left. retry: CloudFront does not answer.';
 COMMENT ON COLUMN site.waits_since IS 'A second before that was found. What it has published since is looked at all the same.';
 COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
+COMMENT ON COLUMN site.stored_waits IS
+    'Whether what it has stored waits until then too: its access key has no call left. To note that with each of ten thousand invalidations would mean writing all of them for each call.';
 COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
 COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force or of what the owner allows, and when what was planned is taken back. Whoever has planned restates it.';
 COMMENT ON COLUMN site.publishing_version IS
@@ -450,7 +453,9 @@ COMMENT ON COLUMN distribution.beliefs IS
     'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief/mod.rs). Read and written whole, by whoever holds the lease.';
 
 CREATE VIEW due_site AS
-SELECT work.site_id, d.id AS distribution_id, f.rate_key, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
+SELECT work.site_id, d.id AS distribution_id, f.rate_key, max(d.sent_at) AS sent_at,
+       greatest(min(greatest(work.at, CASE WHEN work.distribution_id IS NOT NULL AND s.stored_waits THEN s.waits_until END)),
+                s.resume_at, max(d.lease_until)) AS at
 FROM (
   SELECT w.site_id, NULL AS distribution_id,
          -- One that came later than it is looked at again anyway is from the future of a clock that was set back.

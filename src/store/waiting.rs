@@ -292,7 +292,7 @@ impl Store {
                before AS (
                  SELECT site.id, limited_until FROM site, same
                  WHERE site.id = $1 AND settings_version = $6 FOR NO KEY UPDATE OF site)
-               UPDATE site SET waits_for = $2, waits_since = $10, waits_until = $3,
+               UPDATE site SET waits_for = $2, waits_since = $10, waits_until = $3, stored_waits = $11,
                                limited_until = CASE WHEN $2 = 'quota' THEN $4::timestamptz
                                                     ELSE coalesce($4, site.limited_until) END,
                                backlog_since = CASE WHEN $9 THEN coalesce(backlog_since, $5) ELSE backlog_since END
@@ -308,6 +308,7 @@ impl Store {
             inputs.completed_at,
             wait.has_backlog,
             now - ARRIVING,
+            wait.stored_too,
         )
         .fetch_optional(&mut *tx)
         .await?;
@@ -316,18 +317,6 @@ impl Store {
         };
         if has_changed {
             announce_sites(&mut tx).await?;
-        }
-        if wait.stored_too {
-            sqlx::query!(
-                "UPDATE invalidation SET next_at = $3
-                 WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $4",
-                site,
-                inputs.settings.distribution_id.as_str(),
-                wait.until,
-                now,
-            )
-            .execute(&mut *tx)
-            .await?;
         }
         if wait.limited_until.is_some() {
             outbox::notify_limited(&mut tx, inputs.site, now).await?;

@@ -87,7 +87,7 @@ INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
 VALUES (date_trunc('month', now() AT TIME ZONE 'UTC')::date, 1, 'AKIASANDBOX000000001', 3, 4, 5);
 UPDATE site SET monthly_limit = 5000, past_limit = 'hold', limited_until = now() + interval '1 day',
                 backlog_since = now() - interval '1 hour', waits_for = 'quota', waits_since = now() - interval '1 hour',
-                waits_until = now() - interval '1 hour',
+                waits_until = now() - interval '1 hour', stored_waits = true,
                 poll_denied_at = now() - interval '1 hour'
 WHERE name = 'paused';
 UPDATE invalidation SET folded = 7, search = '01a209ba-0000-7000-8000-000000000001',

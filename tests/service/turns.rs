@@ -50,6 +50,30 @@ async fn a_stored_wildcard_takes_turns_with_stored_pages() {
     assert_ne!(publish["state"], "queued", "{publish:#}");
 }
 
+/// Ten thousand may wait, and each call would write them all.
+#[tokio::test]
+async fn what_is_stored_waits_for_a_call_of_its_key_without_being_written() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_PATHS_PER_REQUEST", "1"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    service.publish_paths(numbered(20, "")).await;
+    service.run().await;
+    let written = "SELECT count(*) FROM invalidation WHERE status = 'Queued' AND next_at > created_at";
+    assert_eq!(service.database.count(written).await, 0);
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let waiting = store.due(&[], places(0), now).await.unwrap();
+    assert!(!waiting.is_now());
+    let next = waiting.next.expect("when the key has a call");
+    assert!(next > now && next < now + Duration::seconds(5), "{next}");
+    let due = store.due(&[], places(0), next).await.unwrap();
+    assert_eq!(due.sites, [service.site()]);
+    service.pass(5).await;
+    assert_eq!(service.sandbox.creates().await.len(), 2);
+}
+
 /// As many paths have been accepted before, so that nothing tells that they are too many by now.
 #[tokio::test]
 async fn a_repeat_that_only_gets_throttled_takes_turns_and_slows_the_key_down_for_a_while() {
