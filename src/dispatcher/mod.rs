@@ -46,9 +46,10 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 const RECORD_RETRY: Duration = Duration::from_millis(200);
-/// Calls of `CreateInvalidation` under way at once. One that waits for its answer is an idle socket,
-/// and where an endpoint hangs, hundreds may.
-const SENDS: usize = 256;
+/// The memory that calls of `CreateInvalidation` under way may take, in KiB: for 256 small ones and
+/// one of any size. A small one that waits for its answer is an idle socket, and where an endpoint
+/// hangs, hundreds may.
+const SENDS: usize = 100 << 10;
 /// Calls of `GetInvalidation` under way at once, of each sort.
 const POLLS: usize = 64;
 /// Calls being claimed at once. A claim may read and plan thousands of publishes: other sites must
@@ -76,9 +77,10 @@ pub struct Dispatcher {
     limits: Limits,
     wake: Wake,
     metrics: Metrics,
-    /// A permit for each call of `CreateInvalidation` under way.
+    /// A permit for each KiB that calls of `CreateInvalidation` under way take.
     sends: Arc<Semaphore>,
-    /// The same for `GetInvalidation`, where the last question was answered, or there was none.
+    /// A permit for each call of `GetInvalidation` under way, where the last question was answered,
+    /// or there was none.
     polls: Arc<Semaphore>,
     /// The same where it was not: such a call may hang, and is not to keep others waiting.
     doubtful_polls: Arc<Semaphore>,

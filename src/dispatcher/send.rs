@@ -10,11 +10,26 @@ use super::look::Next;
 use super::queues::Place;
 use super::wake::SiteTurn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
+use crate::domain::plan::MAX_BATCH_BYTES;
 use crate::domain::{
-    AfterCreate, AwsError, CreateOutcome, InvalidationStatus, Operation, Sent, TraceParent,
-    after_create,
+    AfterCreate, AwsError, CreateOutcome, InvalidationBatch, InvalidationStatus, Operation, Sent,
+    TraceParent, after_create,
 };
 use crate::store::{Covered, Publishes, Recorded, SendClaim, SendRecord, SiteId, within};
+
+/// How often a call's items are in memory: as claimed, as the SDK takes them, and twice as XML, which
+/// has tags and grows.
+const COPIES: usize = 4;
+/// What calls take at least and at most, in KiB.
+const SMALLEST_SEND: u32 = 384;
+const LARGEST_SEND: u32 = (COPIES * MAX_BATCH_BYTES / 1024) as u32;
+
+/// What a call with this batch takes, in KiB.
+fn memory_of(batch: &InvalidationBatch) -> u32 {
+    let bytes: usize = batch.items.iter().map(|item| item.as_str().len()).sum();
+    let kib = u32::try_from(COPIES * bytes / 1024).unwrap_or(LARGEST_SEND);
+    kib.clamp(SMALLEST_SEND, LARGEST_SEND)
+}
 
 impl Dispatcher {
     /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
@@ -39,7 +54,8 @@ impl Dispatcher {
             // Armed before looking, so that a call that ends meanwhile is not missed.
             let mut changed = pin!(self.wake.changed());
             changed.as_mut().enable();
-            let call = self.sends.acquire().await.ok();
+            // Nobody knows yet how large it will be.
+            let mut call = self.sends.acquire_many(LARGEST_SEND).await.ok();
             let next = {
                 let Ok(_claim) = self.claims.acquire().await else {
                     return Ended::Later;
@@ -49,6 +65,8 @@ impl Dispatcher {
             drop(place.take());
             match next {
                 Ok(Next::Call(claim)) => {
+                    let spare = LARGEST_SEND - memory_of(&claim.stored.batch);
+                    drop(call.as_mut().and_then(|call| call.split(spare as usize)));
                     tokio::join!(self.send(*claim), tokio::time::sleep(self.min_turn));
                     drop((turn, call));
                     self.wake.wake();
@@ -240,5 +258,30 @@ fn log(
             tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
                 error, "failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatcher::SENDS;
+    use crate::domain::{CallerReference, Item};
+
+    fn memory_of_paths(count: usize, length: usize) -> u32 {
+        let path = format!("/{}", "x".repeat(length - 1));
+        let path = Item::from_canonical(&path).expect("a path");
+        memory_of(&InvalidationBatch {
+            caller_reference: CallerReference::of(uuid::Uuid::nil()),
+            items: vec![path; count],
+        })
+    }
+
+    #[test]
+    fn hundreds_of_small_calls_go_at_once_and_as_many_large_ones_as_memory_allows() {
+        assert_eq!(memory_of_paths(1, 10), SMALLEST_SEND);
+        assert_eq!(memory_of_paths(1_000, 200), 781);
+        assert_eq!(memory_of_paths(3_000, 349), 4_089);
+        assert_eq!(memory_of_paths(3_000, 400), LARGEST_SEND, "an old one");
+        assert_eq!(256 * SMALLEST_SEND + LARGEST_SEND, SENDS as u32);
     }
 }
