@@ -17,8 +17,8 @@ use crate::domain::{
 };
 use crate::store::{Covered, Publishes, Recorded, SendClaim, SendRecord, SiteId, within};
 
-/// How often a call's items are in memory: as claimed, as the SDK takes them, and twice as XML, which
-/// has tags and grows.
+/// How often a call's items are in memory: as claimed, as the SDK takes them, and twice as XML,
+/// which has tags and grows.
 const COPIES: usize = 4;
 /// What calls take at least and at most, in KiB.
 const SMALLEST_SEND: u32 = 384;

@@ -61,7 +61,8 @@ async fn what_is_stored_waits_for_a_call_of_its_key_without_being_written() {
     .await;
     service.publish_paths(numbered(20, "")).await;
     service.run().await;
-    let written = "SELECT count(*) FROM invalidation WHERE status = 'Queued' AND next_at > created_at";
+    let written =
+        "SELECT count(*) FROM invalidation WHERE status = 'Queued' AND next_at > created_at";
     assert_eq!(service.database.count(written).await, 0);
     let (store, now) = (&service.state.store, service.state.clock.now());
     let waiting = store.due(&[], places(0), now).await.unwrap();

@@ -23,8 +23,8 @@ impl Sent<'_> {
         Kind::VARIANTS.iter().all(is_proven)
     }
 
-    /// Whether `Throttling` may be about the size of a call that may have been accepted before: of a
-    /// size that CloudFront has accepted only where this happens again and again.
+    /// Whether `Throttling` may be about the size of a call that may have been accepted before; of
+    /// a size that CloudFront has accepted, only where this happens again and again.
     pub(super) fn is_suspect(&self, size: KindCounts) -> bool {
         let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
         self.unknown_since.is_some() && self.items.len() > 1 && (often || !self.is_proven(size))
