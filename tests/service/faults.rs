@@ -433,31 +433,6 @@ async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 
-/// It is not cut, since calls of its size are accepted, so it may have been.
-#[tokio::test]
-async fn a_batch_without_an_answer_that_is_throttled_for_ever_holds_nothing_else_up() {
-    let service = Stepped::start().await;
-    let sandbox = &service.sandbox;
-    let paths = |name: &'static str| (0..4).map(move |n| format!("/{name}/{n}"));
-    service.publish_paths(paths("before")).await;
-    service.run().await;
-    sandbox.fail_creates(1, unavailable()).await;
-    let rule = json!({ "operation": "create", "at_least": 3, "fault": throttling() });
-    sandbox.fault(rule).await;
-    service.publish_paths(paths("stuck")).await;
-    service.run().await;
-    service.pass_in_steps(60, 1).await;
-    let id = service.api.publish_path("/behind").await;
-    service.pass_in_steps(60, 1).await;
-    assert_ne!(service.state_of(&id).await, "queued");
-    service.pass_in_steps(60, 5).await;
-    let (rate,): (f64,) = service.database.row("SELECT rate FROM access_key").await;
-    assert!(
-        rate > 0.2,
-        "the key is slowed down to {rate} calls a second"
-    );
-}
-
 #[tokio::test]
 async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
     let service = Stepped::start().await;
