@@ -123,7 +123,7 @@ impl Dispatcher {
         // A grant is the same for every replica.
         let is_for_all = matches!(error, StoreError::NotGranted);
         if !is_for_all && unread.unserved_since.is_none_or(is_served) {
-            return Ok(Err(Next::Waits));
+            return Ok(Err(Next::Unread));
         }
         let (reason, until) = (error.in_place_of_aws(), now + UNREADABLE_WAIT);
         if unread.paused_for.as_ref() != Some(&reason.code) {
@@ -220,7 +220,7 @@ impl Look<'_> {
             match next {
                 Next::Call(_) | Next::Stale => return Ok(next),
                 Next::Waits | Next::Taken(_) => otherwise = next,
-                Next::Nothing => {}
+                Next::Nothing | Next::Unread => {}
             }
         }
         Ok(otherwise)

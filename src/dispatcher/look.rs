@@ -22,6 +22,8 @@ pub(super) enum Next {
     Nothing,
     /// It may not send now.
     Waits,
+    /// Its settings cannot be read here, which other replicas may be able to.
+    Unread,
     /// Another call to its distribution, which is this, is under way.
     Taken(DistributionId),
     /// Something has changed since it was read: it has to be read again.

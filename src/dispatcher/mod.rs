@@ -58,6 +58,9 @@ const CLAIMS: usize = 4;
 /// How long a site that may not send is left alone, whatever it publishes: a storm at a site that
 /// waits for room must not cause as many looks.
 const QUIET: Duration = Duration::from_millis(250);
+/// How many times as long one is left alone whose settings cannot be read: after a key was lost, all
+/// of hundreds of sites may be.
+const UNREAD: u32 = 20;
 /// How long a site's turn lasts at least, if it has a call. CloudFront takes longer to answer;
 /// behind what answers at once, publishes gather into fewer calls.
 const MIN_TURN: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::look::Next;
 use super::queues::Place;
 use super::wake::SiteTurn;
-use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
+use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT, UNREAD};
 use crate::domain::plan::MAX_BATCH_BYTES;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, InvalidationBatch, InvalidationStatus, Operation, Sent,
@@ -77,6 +77,11 @@ impl Dispatcher {
                     drop(call);
                     // What it publishes meanwhile is looked at after its turn.
                     tokio::time::sleep(self.quiet).await;
+                    return Ended::Later;
+                }
+                Ok(Next::Unread) => {
+                    drop(call);
+                    tokio::time::sleep(self.quiet * UNREAD).await;
                     return Ended::Later;
                 }
                 Ok(next @ (Next::Taken(_) | Next::Stale)) => {
