@@ -217,6 +217,7 @@ impl Dispatcher {
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<Due, StoreError> {
         self.heal_clock().await?;
         let mut due = self.due().await?;
+        self.queues.tidy();
         for ((site, distribution), rate_key) in self.in_turn(&due) {
             let place = self.queues.place([distribution, rate_key]);
             self.start_send(site, Some(place), tasks);
