@@ -42,8 +42,8 @@ pub struct QueuedInvalidation {
     pub(super) unanswered_since: Option<OffsetDateTime>,
     /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
-    /// Whether it takes turns with what is new: it had no answer, an attempt at it may have
-    /// been accepted, or it is a piece of a search.
+    /// Whether it takes turns with what is new: it had no answer, an attempt at it may have been
+    /// accepted, or it is a piece of a search.
     pub is_trouble: bool,
 }
 
