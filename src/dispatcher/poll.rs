@@ -28,9 +28,9 @@ impl Dispatcher {
         let mut started = 0;
         for claim in claims {
             let dispatcher = self.clone();
-            let places = match claim.unanswered_since {
-                None => &self.polls,
-                Some(_) => &self.doubtful_polls,
+            let places = match claim.is_unanswered() {
+                false => &self.polls,
+                true => &self.doubtful_polls,
             };
             let place = Arc::clone(places).try_acquire_owned().ok();
             tasks.spawn(async move { dispatcher.poll(claim, place).await });
@@ -60,7 +60,7 @@ impl Dispatcher {
         let asked = Asked {
             now,
             submitted_at: claim.submitted_at,
-            unanswered_since: claim.unanswered_since,
+            unanswered_since: claim.unanswered_since(now),
             same_distribution: claim.is_of_settings_in_force(),
             is_paused: claim.is_paused,
         };

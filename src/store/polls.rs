@@ -28,17 +28,31 @@ pub struct PollClaim {
     pub distribution: DistributionId,
     pub cloudfront_id: InvalidationId,
     pub submitted_at: OffsetDateTime,
-    /// When questions about it began to have no usable answer.
-    pub unanswered_since: Option<OffsetDateTime>,
+    unanswered_since: Option<OffsetDateTime>,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,
     /// The site's settings in force, `None` if they were removed; or why AWS cannot be called with
     /// them.
     pub settings: Result<Option<Settings>, AwsError>,
+    /// The version of the site's settings that those are at least.
+    settings_version: Option<i32>,
+    claimed_at: OffsetDateTime,
     token: Uuid,
 }
 
 impl PollClaim {
+    /// Whether the last question about it had no usable answer.
+    pub const fn is_unanswered(&self) -> bool {
+        self.unanswered_since.is_some()
+    }
+
+    /// When questions about it began to have no usable answer. Where this one ended long after any
+    /// does, the machine slept, and the time that passed counts for nothing.
+    pub fn unanswered_since(&self, ended_at: OffsetDateTime) -> Option<OffsetDateTime> {
+        let slept = ended_at - self.claimed_at > LEASE;
+        self.unanswered_since.filter(|_| !slept)
+    }
+
     /// The site's settings in force, if it has any and AWS can be called with them.
     pub fn usable_settings(&self) -> Option<&Settings> {
         self.settings.as_ref().ok().and_then(Option::as_ref)
@@ -104,7 +118,8 @@ impl Store {
                           ORDER BY next_at LIMIT $6 FOR UPDATE SKIP LOCKED))
                RETURNING id, site_id, distribution_id, cloudfront_id as "cloudfront_id!",
                          submitted_at as "submitted_at!", unanswered_since,
-                         (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?"
+                         (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?",
+                         (SELECT s.settings_version FROM site s WHERE s.id = site_id) as "settings_version?"
                "#,
             token,
             now,
@@ -150,6 +165,8 @@ impl Store {
                 unanswered_since: row.unanswered_since,
                 is_paused: row.is_paused.unwrap_or_default(),
                 settings: settings.clone(),
+                settings_version: row.settings_version,
+                claimed_at: now,
                 token,
             });
         }
@@ -189,11 +206,11 @@ impl Store {
         if let Some(denied) = denies(after)
             && claim.is_of_settings_in_force()
         {
-            note_denied(&mut tx, claim.site, denied.then_some(now)).await?;
+            note_denied(&mut tx, claim, denied.then_some(now)).await?;
         }
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, next_at = $4, error = $5, fix = $6, waiting_for = $7,
-                                     unanswered_since = CASE WHEN $5::jsonb IS NOT NULL THEN coalesce(unanswered_since, $8) END,
+                                     unanswered_since = CASE WHEN $5::jsonb IS NOT NULL THEN coalesce($9::timestamptz, $8) END,
                                      ended_at = CASE WHEN $4::timestamptz IS NULL THEN $8::timestamptz END,
                                      lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND status = 'InProgress'",
@@ -205,6 +222,7 @@ impl Store {
             error.and(fix),
             waiting_for,
             now,
+            claim.unanswered_since(now),
         )
         .execute(&mut *tx)
         .await?;
@@ -251,8 +269,8 @@ async fn wake_sites(
     Ok(woken.rows_affected())
 }
 
-/// The same for stored invalidations that wait for it. They are locked after those that ended,
-/// oldest first, in the order that moving a site's settings uses as well.
+/// The same for stored invalidations that wait for it, unless they are due already. They are locked
+/// after those that ended, oldest first, in the order that moving a site's settings uses as well.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -263,6 +281,7 @@ async fn wake_batches(
          WHERE id = ANY(ARRAY(
            SELECT id FROM invalidation
            WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'
+             AND next_at > $2
            ORDER BY id FOR UPDATE))",
         distribution.as_str(),
         now,
@@ -284,16 +303,19 @@ fn denies(after: &AfterGet) -> Option<bool> {
     }
 }
 
-/// Notes, for the site's pages, whether its key may ask. Writes nothing while that does not change.
+/// Notes, for the site's pages, whether its key may ask, unless the settings were replaced since.
+/// Writes nothing while that does not change.
 async fn note_denied(
     connection: &mut PgConnection,
-    site: SiteId,
+    claim: &PollClaim,
     denied_at: Option<OffsetDateTime>,
 ) -> Result<()> {
     let changed = sqlx::query!(
-        "UPDATE site SET poll_denied_at = $2 WHERE id = $1 AND (poll_denied_at IS NULL) <> ($2::timestamptz IS NULL)",
-        site.0,
+        "UPDATE site SET poll_denied_at = $2
+         WHERE id = $1 AND settings_version = $3 AND (poll_denied_at IS NULL) <> ($2::timestamptz IS NULL)",
+        claim.site.0,
         denied_at,
+        claim.settings_version,
     )
     .execute(&mut *connection)
     .await?;

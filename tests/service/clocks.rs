@@ -5,7 +5,7 @@ use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::Wait;
 use time::Duration;
 
-use crate::support::{OTHER_KEY, Stepped, places, throttling, unavailable};
+use crate::support::{OTHER_KEY, Stepped, eventually, places, throttling, unavailable};
 
 #[tokio::test]
 async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
@@ -97,6 +97,31 @@ async fn a_machine_that_slept_for_a_day_during_a_call_tries_it_again() {
     service.advance(Duration::DAY + Duration::MINUTE);
     calling.await.unwrap().unwrap();
     assert_eq!(service.state_of(&id).await, "queued");
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+/// The same for a question, where the one before it had no answer either.
+#[tokio::test]
+async fn a_machine_that_slept_for_a_day_during_a_question_asks_it_again() {
+    let service = Stepped::start().await;
+    let id = service.publish_and_run("/about").await;
+    service.sandbox.fail_gets(1, &unavailable()).await;
+    service.pass(2).await;
+    service
+        .sandbox
+        .fail_gets(1, &json!({ "kind": "hang" }))
+        .await;
+    service.advance(Duration::seconds(5));
+    let dispatcher = service.dispatcher.clone();
+    let asking = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the question to reach CloudFront", || async {
+        let asked = service.sandbox.calls("GetInvalidation").await;
+        (asked.len() == 2).then_some(())
+    })
+    .await;
+    service.advance(Duration::DAY + Duration::MINUTE);
+    asking.await.unwrap().unwrap();
+    assert_eq!(service.state_of(&id).await, "in_progress");
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 

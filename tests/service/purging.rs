@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    DistributionId, KindCounts, Limits, MonthlyLimit, PastLimit, Policy, Room, Spending, Terms,
-    WaitReason, Waiting, Wanted,
+    AfterGet, AwsError, DistributionId, KindCounts, Limits, MonthlyLimit, PastLimit, Policy, Room,
+    Spending, Terms, WaitReason, Waiting, Wanted,
 };
 use skycms_cdn::store::Wait;
 use time::{Duration, OffsetDateTime};
@@ -142,6 +142,37 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     assert_eq!(service.run_until_ended(&last).await["state"], "completed");
     service.refresh_sites().await;
     assert_eq!(site(&service).poll_denied_since, None);
+}
+
+#[tokio::test]
+async fn a_denial_of_a_key_that_was_replaced_during_the_question_says_nothing_about_the_new_one() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    service.publish_and_run("/about").await;
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    let now = clock.now() + Duration::seconds(5);
+    for is_replaced in [true, false] {
+        let now = now + Duration::HOUR * u8::from(!is_replaced);
+        let claims = store.claim_polls(places(1), clock.id(), now).await.unwrap();
+        if is_replaced {
+            service.activate(service.site(), DISTRIBUTION, KEY).await;
+        }
+        let denied = AfterGet::Again {
+            at: now + Duration::SECOND,
+            error: Some(AwsError {
+                http_status: Some(403),
+                ..AwsError::new("AccessDenied", "")
+            }),
+            settings_rejected: true,
+        };
+        store
+            .record_poll(&claims[0], &denied, None, now)
+            .await
+            .unwrap();
+        let denied = "SELECT count(*) FROM site WHERE poll_denied_at IS NOT NULL";
+        let expected = i64::from(!is_replaced);
+        assert_eq!(service.database.count(denied).await, expected);
+    }
 }
 
 /// The same for files: what is counted needs no answer to end.

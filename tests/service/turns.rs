@@ -308,9 +308,7 @@ async fn questions_without_an_answer_take_no_places_from_others() {
         unanswered: 1,
     };
     let claims = store.claim_polls(places, clock.id(), now).await.unwrap();
-    let unanswered = claims
-        .iter()
-        .filter(|claim| claim.unanswered_since.is_some());
+    let unanswered = claims.iter().filter(|claim| claim.is_unanswered());
     assert_eq!((claims.len(), unanswered.count()), (2, 1));
 }
 
