@@ -255,6 +255,7 @@ impl Dispatcher {
         let is_due = self.clock_watch.lock().is_due(now);
         if is_due {
             self.store.heal_clock(now).await?;
+            self.clock_watch.lock().healed_at = Some(now);
         }
         Ok(())
     }
@@ -305,6 +306,7 @@ impl Dispatcher {
 #[derive(Debug, Default)]
 struct ClockWatch {
     seen_at: Option<OffsetDateTime>,
+    /// When that was last made sure of; `None` if it has to be again.
     healed_at: Option<OffsetDateTime>,
 }
 
@@ -312,13 +314,11 @@ impl ClockWatch {
     /// Whether to make sure that nothing is far in the future: after the clock was set back, and
     /// now and then, since another replica's may have been.
     fn is_due(&mut self, now: OffsetDateTime) -> bool {
-        let set_back = self.seen_at.is_some_and(|seen| now < seen);
-        self.seen_at = Some(now);
-        let is_due = set_back || self.healed_at.is_none_or(|at| now - at >= HEAL_EVERY);
-        if is_due {
-            self.healed_at = Some(now);
+        if self.seen_at.is_some_and(|seen| now < seen) {
+            self.healed_at = None;
         }
-        is_due
+        self.seen_at = Some(now);
+        self.healed_at.is_none_or(|at| now - at >= HEAL_EVERY)
     }
 }
 
@@ -352,4 +352,23 @@ fn settle(ended: Result<Ended, JoinError>) -> Ended {
         tracing::error!(%error, "a call to CloudFront ended unexpectedly; its lease will expire, and it will be tried again");
         Ended::Later
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn clocks_are_healed_until_it_succeeds_and_again_when_one_is_set_back() {
+        let now = datetime!(2026-11-23 12:00 UTC);
+        let mut watch = ClockWatch::default();
+        assert!(watch.is_due(now));
+        assert!(watch.is_due(now), "it has failed");
+        watch.healed_at = Some(now);
+        assert!(!watch.is_due(now));
+        assert!(watch.is_due(now - time::Duration::SECOND));
+        assert!(watch.is_due(now), "it has failed");
+    }
 }
