@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Limits;
-use super::limits::SKEW;
+use super::limits::{SKEW, is_within};
 
 /// The slowest that throttling can make us, as a share of the configured rate. A refused call costs
 /// no money and little time, while a key that is slower than this makes its sites wait for each
@@ -14,6 +14,18 @@ const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may take to arrive than those after them, since
 /// they have to connect. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
+/// The same between calls over an open connection.
+const JITTER: Duration = Duration::milliseconds(150);
+/// How long after an answer a connection is taken to be open.
+const OPEN_FOR: Duration = Duration::seconds(10);
+
+/// How much longer a call may take to arrive than the one after it.
+pub(super) fn lateness(answered_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Duration {
+    match answered_at.is_some_and(|at| is_within(OPEN_FOR, at, now)) {
+        true => JITTER,
+        false => TRAVEL,
+    }
+}
 
 /// Calls that may be made now, and how fast more are added.
 #[derive(Clone, Copy, Debug, PartialEq)]

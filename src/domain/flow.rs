@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::bucket::{TRAVEL, elapsed};
+use super::bucket::elapsed;
 use super::limits::whole;
 use super::{Kind, KindCounts, Limits, PerKind, Room};
 
@@ -95,22 +95,29 @@ impl Flow {
         }
     }
 
-    /// Takes what a batch needs from refilled buckets.
-    pub fn spent(self, needs: KindCounts, limits: &Limits) -> Self {
+    /// Takes what a batch needs from refilled buckets. It may arrive `late`.
+    pub fn spent(self, needs: KindCounts, limits: &Limits, late: Duration) -> Self {
         let spend = |kind: Kind| match (limits.per_second[kind], needs[kind]) {
             (None, _) | (_, 0) => self.tokens[kind],
             (Some(rate), amount) => {
                 let amount = f64::from(amount);
-                // It may arrive late, which wastes what is added meanwhile. At most as much again as
-                // it holds is kept back for that: more would keep the bucket from ever being full
-                // beside small calls. A large call right behind a small one that is late may be
-                // refused.
-                let late = (rate * TRAVEL.as_seconds_f64()).min(amount);
+                // What is added until it arrives is wasted. At most as much again as it holds is
+                // kept back for that: more would keep the bucket from ever being full beside small
+                // calls. A large call right behind a small one that is late may be refused.
+                let late = (rate * late.as_seconds_f64()).min(amount);
                 self.tokens[kind].min(capacity(rate) - late) - amount
             }
         };
         Self {
             tokens: PerKind::each(spend),
+            ..self
+        }
+    }
+
+    /// After a refusal: what was refused has at most emptied the buckets.
+    pub fn without_debt(self) -> Self {
+        Self {
+            tokens: PerKind::each(|kind| self.tokens[kind].max(0.0)),
             ..self
         }
     }
@@ -127,6 +134,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::domain::bucket::TRAVEL;
 
     const START: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
@@ -150,7 +158,7 @@ mod tests {
         let flow = Flow::full(&limits, START);
         let room = |flow: Flow| flow.narrow(limits.quota(), &limits).items;
         assert_eq!(room(flow), KindCounts::counted(150, 1));
-        let spent = flow.spent(files(150), &limits);
+        let spent = flow.spent(files(150), &limits, TRAVEL);
         assert_eq!(room(spent), KindCounts::counted(0, 1));
         let next = spent.admits_at(files(10), &limits).unwrap();
         let at = |now| spent.refilled(&limits, now).admits_at(files(10), &limits);
@@ -163,7 +171,7 @@ mod tests {
         let limits = limits();
         let flow = Flow::full(&limits, START);
         assert_eq!(flow.admits_at(files(3_000), &limits), None);
-        let spent = flow.spent(files(3_000), &limits);
+        let spent = flow.spent(files(3_000), &limits, TRAVEL);
         assert!(spent.tokens.files < 0.0);
         let full_at = spent.admits_at(files(3_000), &limits).unwrap();
         assert!(full_at > START + Duration::seconds(20));
@@ -174,7 +182,7 @@ mod tests {
     #[test]
     fn what_was_overdrawn_of_a_learned_rate_holds_others_no_longer_than_a_belief() {
         let learned = limits();
-        let overdrawn = Flow::full(&learned, START).spent(files(30_000), &learned);
+        let overdrawn = Flow::full(&learned, START).spent(files(30_000), &learned, TRAVEL);
         let later = START + Duration::seconds(31);
         let full_at = |limits: &Limits| {
             let refilled = overdrawn.refilled(limits, later);
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn what_one_kind_has_overdrawn_delays_nothing_of_the_other() {
         let limits = limits();
-        let spent = Flow::full(&limits, START).spent(files(3_000), &limits);
+        let spent = Flow::full(&limits, START).spent(files(3_000), &limits, TRAVEL);
         let wildcard = KindCounts::counted(0, 1);
         assert!(spent.admits_at(files(1), &limits).is_some());
         assert_eq!(spent.admits_at(wildcard, &limits), None);
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn without_limits_nothing_narrows() {
         let limits = Limits::default();
-        let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
+        let flow = Flow::full(&limits, START).spent(files(5_000), &limits, TRAVEL);
         let quota = limits.quota();
         assert_eq!(flow.narrow(quota, &limits), quota);
         assert_eq!(flow.beside_neighbours(quota, &limits), quota);

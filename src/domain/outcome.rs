@@ -237,6 +237,19 @@ impl CreateOutcome {
         }
     }
 
+    /// Whether CloudFront certainly did not take the batch.
+    pub const fn is_refused(&self) -> bool {
+        match self {
+            Self::QuotaFull(_)
+            | Self::Throttled(_)
+            | Self::SettingsRejected(_)
+            | Self::BatchRefused(_)
+            | Self::BatchTooLarge(_)
+            | Self::NotSent(_) => true,
+            Self::Accepted { .. } | Self::AlreadyUsed(_) | Self::Unknown(_) => false,
+        }
+    }
+
     /// When CloudFront accepted the batch, if it did: now, or at an earlier attempt, if any may have
     /// been accepted since `may_be_since`. Which one it was, CloudFront's own time tells.
     pub fn accepted_at(

@@ -99,7 +99,6 @@ impl PlanInputs {
 
     /// What is believed about the distribution once this has been sent.
     pub(super) fn spent(&self, needs: KindCounts, now: OffsetDateTime) -> Beliefs {
-        let flow = self.beliefs.flow(&self.limits, now);
         let mut beliefs = self.beliefs;
         beliefs.asking(
             needs,
@@ -109,7 +108,7 @@ impl PlanInputs {
             &self.shortage,
             now,
         );
-        beliefs.flow = Some(flow.spent(needs, &self.limits));
+        beliefs.flow = Some(self.beliefs.flow_after(needs, &self.limits, now));
         beliefs
     }
 }

@@ -1,7 +1,7 @@
 //! What a call that is throttled says: of the rate of calls, or of what the distribution takes.
 
 use skycms_cdn::domain::{
-    AfterCreate, AwsError, Beliefs, CreateOutcome, KindCounts, Limits, PerKind, RateLesson,
+    AfterCreate, AwsError, Beliefs, CreateOutcome, Flow, KindCounts, Limits, PerKind, RateLesson,
     RefusedFor, Sent, Verdict, after_create,
 };
 use time::macros::datetime;
@@ -36,6 +36,28 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
         paused_since: None,
     };
     after_create(CreateOutcome::Throttled(error("Throttling")), &sent)
+}
+
+#[test]
+fn a_call_that_is_refused_takes_no_more_of_a_rate_than_was_there() {
+    let overdrawn = Flow {
+        tokens: PerKind {
+            files: 3.0,
+            wildcards: -0.5,
+        },
+        refilled_at: START,
+    };
+    let beliefs = Beliefs {
+        flow: Some(overdrawn),
+        ..Beliefs::default()
+    };
+    let verdict = throttled(beliefs, &Limits::default(), Duration::ZERO);
+    let left = verdict.beliefs.flow.map(|flow| flow.tokens);
+    let expected = PerKind {
+        files: 3.0,
+        wildcards: 0.0,
+    };
+    assert_eq!(left, Some(expected));
 }
 
 #[test]

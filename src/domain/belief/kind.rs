@@ -131,7 +131,9 @@ impl Belief {
             };
             self.refusals = before.saturating_add(1);
         }
-        self.most = Some((size / 2).max(self.accepted).max(1));
+        let most = (size / 2).max(self.accepted).max(1);
+        // What was refused may be an old batch, much larger than what is believed by now.
+        self.most = Some(self.most.map_or(most, |before| before.min(most)));
         self.refused = Some(size);
         self.refusal = Some(Refusal {
             items: size,

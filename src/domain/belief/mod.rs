@@ -14,6 +14,7 @@ use time::{Duration, OffsetDateTime};
 
 use self::kind::Opinion;
 pub use self::kind::{Belief, Refusal, RefusedFor};
+use super::bucket::lateness;
 use super::limits::is_within;
 use super::{Flow, Kind, KindCounts, Limits, PerKind, Room};
 
@@ -82,6 +83,12 @@ impl Beliefs {
             || Flow::full(limits, now),
             |flow| flow.refilled(limits, now),
         )
+    }
+
+    /// The same once a call with `needs` has been made.
+    pub fn flow_after(&self, needs: KindCounts, limits: &Limits, now: OffsetDateTime) -> Flow {
+        let late = lateness(self.answered_at, now);
+        self.flow(limits, now).spent(needs, limits, late)
     }
 
     /// What may be sent now besides what is `used`. `limits` are the narrowed ones, something last

@@ -127,9 +127,30 @@ fn what_was_learned_of_a_kind_that_is_configured_since_no_longer_holds() {
         wildcards: Some(5.0),
     };
     assert_eq!(limits.per_second, learned);
-    let flow = Flow::full(&limits, START).spent(files(3_000), &limits);
+    let flow = Flow::full(&limits, START).spent(files(3_000), &limits, Duration::ZERO);
     let later = flow.refilled(&limits, at(1));
     assert_eq!(later.admits_at(files(3_000), &limits), None);
+}
+
+/// The less is kept back for a call that arrives late, the sooner the next one may follow.
+#[test]
+fn a_call_over_an_open_connection_delays_the_next_one_less() {
+    let limits = Limits {
+        per_second: PerKind {
+            files: None,
+            wildcards: Some(1.0),
+        },
+        ..Limits::default()
+    };
+    let one = KindCounts::counted(0, 1);
+    let next = |beliefs: Beliefs| {
+        let flow = beliefs.flow_after(one, &limits, at(5));
+        flow.admits_at(one, &limits).unwrap() - at(5)
+    };
+    let mut beliefs = Beliefs::default();
+    assert_eq!(next(beliefs).whole_milliseconds(), 1_500);
+    beliefs.answered(one, START);
+    assert_eq!(next(beliefs).whole_milliseconds(), 1_150);
 }
 
 /// A batch that may have been accepted before goes as a whole, whatever was learned meanwhile.
@@ -140,6 +161,15 @@ fn a_call_that_is_accepted_beyond_a_refused_size_shows_that_it_was_chance() {
     beliefs.accepted(files(500), &limits, KindCounts::default(), at(1));
     let belief = beliefs.files;
     assert_eq!((belief.most, belief.refused), (Some(1_000), None));
+}
+
+/// Stored under what was believed earlier, it may be much larger.
+#[test]
+fn an_old_batch_that_is_refused_raises_no_belief() {
+    let mut belief = Belief::default();
+    belief.lower(300, RefusedFor::Rate, START);
+    belief.lower(3_000, RefusedFor::Rate, START);
+    assert_eq!(belief.most, Some(150));
 }
 
 #[test]
