@@ -517,7 +517,8 @@ async fn settings_that_move_while_an_end_makes_room_wait_for_it_and_hold_nothing
     let open = "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
                                           status, waiting_for, cloudfront_id, created_at, submitted_at, next_at)
                 SELECT o.id::uuid, f.site_id, f.distribution_id, o.id, '{/about}'::text[], 1, 0, 1,
-                       o.status, o.waiting_for, o.cloudfront_id, i.at, i.at, i.at
+                       o.status, o.waiting_for, o.cloudfront_id, i.at, i.at,
+                       CASE o.status WHEN 'Queued' THEN now() + interval '1 minute' ELSE i.at END
                 FROM settings_in_force f, (SELECT now() - interval '1 minute' AS at) i, (VALUES
                   ('01a209ba-0000-7000-8000-000000000001', 'Queued', 'quota', NULL),
                   ('01a209ba-0000-7000-8000-000000000002', 'Queued', 'quota', NULL),
