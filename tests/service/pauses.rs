@@ -8,7 +8,7 @@ use skycms_cdn::domain::{Credentials, Settings};
 
 use crate::faults::{assert_shows, only};
 use crate::support::{
-    DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, Log, NO_SETTINGS, OTHER, OTHER_KEY, Stepped,
+    DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, LOG, NO_SETTINGS, OTHER, OTHER_KEY, Stepped,
     policy, settings,
 };
 
@@ -257,7 +257,7 @@ async fn spoil_secrets(service: &Stepped) {
 
 #[tokio::test]
 async fn the_log_says_once_why_a_site_is_paused_and_again_when_that_changes() {
-    let (log, _logging) = Log::of_this_thread();
+    let log = LOG.from_here();
     let service = Stepped::start().await;
     service.sandbox.enable_key(false).await;
     service.publish_and_run("/about").await;

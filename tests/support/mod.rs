@@ -34,7 +34,7 @@ pub(crate) use environment::{
 };
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, Client, between, has_ended, send, try_send};
-pub(crate) use log::{LOG, Log};
+pub(crate) use log::LOG;
 pub(crate) use postgres::Postgres;
 pub(crate) use proofs::{claims, jwt, jwt_with, sign, unsigned_jwt};
 pub(crate) use receiver::{Mood, Received, Receiver};
