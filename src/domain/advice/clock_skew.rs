@@ -33,12 +33,9 @@ pub(super) fn clock_skew(error: &AwsError) -> Option<Advice> {
     } else {
         "ahead"
     };
-    Some(advice(
-        format!(
-            "The clock of the machine this service runs on is wrong: it said {}, when AWS's said {}. It is {amount} {direction}.",
-            show(ours),
-            show(aws),
-        ),
-        SET_THE_CLOCK,
+    let (ours, aws) = (show(ours), show(aws));
+    Some(advice!(
+        "The clock of the machine this service runs on is wrong: it said {ours}, when AWS's said {aws}. It is {amount} {direction}.",
+        "{SET_THE_CLOCK}"
     ))
 }

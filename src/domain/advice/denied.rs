@@ -11,6 +11,7 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
         (!word.is_empty()).then_some(word)
     };
     let distribution = &settings.distribution_id;
+    let arn = distribution.arn(settings.region.partition);
     let who = word_after("User: ").map_or_else(|| signer(settings), ToOwned::to_owned);
     let action = word_after("perform: ")
         .map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
@@ -19,9 +20,9 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             .message
             .split_once("explicit deny in ")
             .map_or("a policy", |(_, rest)| rest.trim_end_matches('.'));
-        return advice(
-            format!("An explicit deny in {place} forbids {action} to {who}."),
-            "Another policy cannot allow what a deny forbids: whoever manages that policy must exempt this action.",
+        return advice!(
+            "An explicit deny in {place} forbids {action} to {who}.",
+            "Another policy cannot allow what a deny forbids: whoever manages that policy must exempt this action."
         );
     }
     // “… because no permissions boundary allows the … action”, and the same of other policies above
@@ -31,45 +32,31 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
         .split_once("because no ")
         .and_then(|(_, rest)| rest.split_once(" allows"));
     if let Some((limit, _)) = limit.filter(|(limit, _)| *limit != "identity-based policy") {
-        return advice(
-            format!("A {limit} limits {who}, and does not allow {action}."),
-            format!(
-                "The user's own policy is not enough: whoever manages the {limit} must allow this action there too."
-            ),
+        return advice!(
+            "A {limit} limits {who}, and does not allow {action}.",
+            "The user's own policy is not enough: whoever manages the {limit} must allow this action there too."
         );
     }
     let resource = word_after("on resource: ").and_then(|arn| arn.rsplit_once('/'));
     if let Some((_, asked)) = resource.filter(|(_, id)| *id != distribution.as_str()) {
-        return advice(
-            format!(
-                "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it."
-            ),
-            format!(
-                "Make the policy's “Resource” {} and the distribution ID the same.",
-                distribution.arn(settings.region.partition)
-            ),
+        return advice!(
+            "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it.",
+            "Make the policy's “Resource” {arn} and the distribution ID the same."
         );
     }
     match operation {
-        Operation::CreateInvalidation => advice(
-            format!(
-                "{who} may not use {action} on {distribution}: the policy lacks that action, names another distribution, or \
-                 allows it only on a condition, such as a source address or MFA."
-            ),
-            format!(
-                "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
-                 the policy shown with the settings to that user or role; its “Resource” must be {}.",
-                distribution.arn(settings.region.partition)
-            ),
+        Operation::CreateInvalidation => advice!(
+            "{who} may not use {action} on {distribution}: the policy lacks that action, names another distribution, or \
+                 allows it only on a condition, such as a source address or MFA.",
+            "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
+                 the policy shown with the settings to that user or role; its “Resource” must be {arn}."
         ),
-        Operation::GetInvalidation => advice(
-            format!(
-                "{who} may create invalidations, but not ask whether they have completed: {action} is missing in the policy."
-            ),
-            format!(
-                "Add {action} to the policy's “Action”, beside {}, as in the policy shown with the settings.",
-                Operation::CreateInvalidation.iam_action(distribution)
-            ),
-        ),
+        Operation::GetInvalidation => {
+            let create = Operation::CreateInvalidation.iam_action(distribution);
+            advice!(
+                "{who} may create invalidations, but not ask whether they have completed: {action} is missing in the policy.",
+                "Add {action} to the policy's “Action”, beside {create}, as in the policy shown with the settings."
+            )
+        }
     }
 }
