@@ -17,6 +17,7 @@ use crate::config::ServeOptions;
 pub use self::http::bodies::Bodies;
 pub use self::http::hasher::{Busy, Hasher};
 pub use self::http::open_answers::OpenAnswers;
+use self::http::serve::{self, Tcp};
 pub use self::http::turns::Turns;
 pub use self::pages::{views, words};
 pub use self::routes::{Access, Route, router, routes};
@@ -32,10 +33,11 @@ pub async fn serve_operations(listener: TcpListener, state: AppState) {
         ..state.serve
     };
     let router = routes::router_for_operators(&state);
-    http::serve::serve(listener, router, options, state.stop.clone()).await;
+    serve::serve(Tcp(listener), router, options, state.stop.clone()).await;
 }
 
 /// Serves until the service stops, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, state: AppState) {
-    http::serve::serve(listener, router(&state), state.serve, state.stop.clone()).await;
+    let (router, options) = (router(&state), state.serve);
+    serve::serve(Tcp(listener), router, options, state.stop.clone()).await;
 }

@@ -76,6 +76,12 @@ impl ConnectionTable {
             connection.cut.cancel();
         }
     }
+
+    pub(super) fn cut_all(&self) {
+        for connection in self.0.open.lock().values() {
+            connection.cut.cancel();
+        }
+    }
 }
 
 impl Connection {

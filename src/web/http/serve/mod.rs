@@ -27,6 +27,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
+use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,8 +35,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connections::{Connection, ConnectionTable, Watched};
@@ -73,7 +74,7 @@ pub(crate) struct Cut(pub(crate) CancellationToken);
 
 /// Serves until `stop`, then ends as this module says.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: impl Listener<Addr = SocketAddr>,
     routes: impl Answering,
     options: ServeOptions,
     stop: CancellationToken,
@@ -85,49 +86,43 @@ pub(crate) async fn serve(
         .header_read_timeout(options.head)
         .max_buf_size(BUFFER);
     let graceful = GracefulShutdown::new();
-    let mut tasks = JoinSet::new();
+    let tasks = TaskTracker::new();
+    let accepting = async {
+        loop {
+            let (stream, peer) = listener.accept().await;
+            let slot = room(&slots, &table).await;
+            let connection = table.add(peer.ip().to_canonical());
+            let service = answering(routes.clone(), peer, Arc::clone(&connection));
+            let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            tasks.spawn(async move {
+                tokio::select! {
+                    ended = served => if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "a connection ended");
+                    },
+                    () = connection.cut.cancelled() => tracing::debug!(%peer, "a connection was cut"),
+                }
+                connection.remove();
+                drop(slot);
+            });
+        }
+    };
     let graced = async {
         stop.cancelled().await;
         tokio::time::sleep(options.grace).await;
     };
-    tokio::pin!(graced);
-    let mut waiting = None;
-    loop {
-        let slot = tokio::select! {
-            () = &mut graced => break,
-            Some(_) = tasks.join_next() => continue,
-            accepted = accept(&listener), if waiting.is_none() => {
-                waiting = Some(accepted);
-                continue;
-            }
-            slot = room(&slots, &table), if waiting.is_some() => slot,
-        };
-        let Some((stream, peer)) = waiting.take() else {
-            continue;
-        };
-        let connection = table.add(peer.ip().to_canonical());
-        let service = answering(routes.clone(), peer, Arc::clone(&connection));
-        let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tasks.spawn(async move {
-            tokio::select! {
-                ended = served => if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "a connection ended");
-                },
-                () = connection.cut.cancelled() => tracing::debug!(%peer, "a connection gave way"),
-            }
-            connection.remove();
-            drop(slot);
-        });
+    tokio::select! {
+        () = accepting => {}
+        () = graced => {}
     }
     drop(listener);
     let left = options.finish.saturating_sub(options.grace);
-    if tokio::time::timeout(left, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let finished = tokio::time::timeout(left, graceful.shutdown()).await;
+    if finished.is_err() {
         tracing::warn!("cutting off answers that did not finish in time");
+        table.cut_all();
     }
-    tasks.shutdown().await;
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Answers requests, and keeps track of whose turn it is.
@@ -168,20 +163,32 @@ async fn room(slots: &Arc<Semaphore>, table: &ConnectionTable) -> OwnedSemaphore
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // A socket that refuses this only answers a little later.
-                let _ = stream.set_nodelay(true);
-                return (stream, peer);
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// As axum listens, which does not say when the machine can give no connection.
+pub(crate) struct Tcp(pub(crate) TcpListener);
+
+impl Listener for Tcp {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, peer)) => {
+                    // A socket that refuses this only answers a little later.
+                    let _ = stream.set_nodelay(true);
+                    return (stream, peer);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept connections; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 

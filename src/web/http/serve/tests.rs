@@ -1,29 +1,32 @@
-//! Over real sockets, byte by byte.
+//! Byte by byte, through pipes, and in time that passes only while nothing else happens.
 #![allow(clippy::unwrap_used)]
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::ConnectInfo;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path};
 use axum::routing::{get, post};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use axum::serve::Listener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::serve;
 use crate::config::ServeOptions;
 
-/// Short, so that the tests are.
+/// Where clients are, unless a test says otherwise.
+const HOME: [u8; 4] = [192, 0, 2, 10];
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(3_600);
+
 fn options() -> ServeOptions {
     ServeOptions {
         connections: 8,
-        head: Duration::from_millis(300),
-        grace: Duration::from_millis(300),
-        finish: Duration::from_millis(1_500),
         ..ServeOptions::default()
     }
 }
@@ -37,59 +40,59 @@ fn router() -> Router {
         )
         .route("/", post(async |_: Bytes| "received"))
         .route(
-            "/sleep/{ms}",
-            get(async |axum::extract::Path(ms): axum::extract::Path<u64>| {
-                tokio::time::sleep(Duration::from_millis(ms)).await;
+            "/sleep/{seconds}",
+            get(async |Path(seconds): Path<u64>| {
+                sleep(Duration::from_secs(seconds)).await;
                 "slept"
-            }),
-        )
-        .route(
-            "/endless",
-            get(async || {
-                Body::from_stream(futures_util::stream::repeat_with(|| {
-                    Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8 << 10]))
-                }))
             }),
         )
 }
 
+/// Clients that connect, in place of a socket.
+struct Pipes(mpsc::UnboundedReceiver<(DuplexStream, SocketAddr)>);
+
+impl Listener for Pipes {
+    type Io = DuplexStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
+        match self.0.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 struct Service {
-    address: SocketAddr,
+    door: mpsc::UnboundedSender<(DuplexStream, SocketAddr)>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
 impl Service {
-    async fn start() -> Self {
-        Self::start_with(options()).await
-    }
-
-    async fn start_with(options: ServeOptions) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    fn start(options: ServeOptions) -> Self {
+        let (door, pipes) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, router(), options, stop.clone()));
-        Self {
-            address,
-            stop,
-            served,
-        }
+        let served = tokio::spawn(serve(Pipes(pipes), router(), options, stop.clone()));
+        Self { door, stop, served }
     }
 
-    async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.address).await.unwrap())
+    fn connect(&self) -> Client {
+        self.connect_from(HOME)
     }
 
-    /// Waits for the end after a stop.
-    async fn ended(self) {
-        timeout(Duration::from_secs(5), self.served)
-            .await
-            .expect("it does not end")
-            .unwrap();
+    fn connect_from(&self, address: [u8; 4]) -> Client {
+        let (near, far) = duplex(64 << 10);
+        self.door.send((far, (address, 4_321).into())).unwrap();
+        Client(near)
     }
 }
 
-struct Client(TcpStream);
+struct Client(DuplexStream);
 
 impl Client {
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -101,13 +104,19 @@ impl Client {
             .await;
     }
 
+    /// Begins a request of two bytes that needs one more.
+    async fn begin_body(&mut self) {
+        self.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
+            .await;
+    }
+
     /// One whole answer with a `Content-Length`.
     async fn answer(&mut self) -> String {
         let mut text = String::new();
         let mut length = None;
         while length.is_none_or(|length| text.len() < length) {
             let mut buffer = [0; 4096];
-            let read = timeout(Duration::from_secs(5), self.0.read(&mut buffer))
+            let read = timeout(LONG, self.0.read(&mut buffer))
                 .await
                 .expect("no answer")
                 .unwrap();
@@ -125,150 +134,162 @@ impl Client {
         text
     }
 
-    async fn is_closed_within(&mut self, milliseconds: u64) -> bool {
+    async fn is_closed_within(&mut self, limit: Duration) -> bool {
         let mut buffer = [0; 4096];
-        let read = self.0.read(&mut buffer);
-        match timeout(Duration::from_millis(milliseconds), read).await {
-            Err(_) => false,
-            Ok(Ok(read)) => {
-                assert_eq!(read, 0, "{}", String::from_utf8_lossy(&buffer));
-                true
-            }
-            Ok(Err(_)) => true,
-        }
+        let Ok(read) = timeout(limit, self.0.read(&mut buffer)).await else {
+            return false;
+        };
+        let read = read.unwrap();
+        assert_eq!(read, 0, "{}", String::from_utf8_lossy(&buffer));
+        true
+    }
+
+    /// Whether it is closed when this time has passed, and not long before.
+    async fn is_closed_after(&mut self, time: Duration) -> bool {
+        let moment = Duration::from_millis(10);
+        !self.is_closed_within(time - moment).await && self.is_closed_within(2 * moment).await
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_knows_its_client_and_keeps_the_connection() {
-    let service = Service::start().await;
-    let mut client = service.connect().await;
-    let own = client.0.local_addr().unwrap().to_string();
+    let service = Service::start(options());
+    let mut client = service.connect();
     for _ in 0..3 {
         client.get("/peer").await;
-        assert!(client.answer().await.ends_with(&own));
+        assert!(client.answer().await.ends_with("192.0.2.10:4321"));
     }
-    assert!(client.is_closed_within(2_000).await, "idle forever");
+    assert!(client.is_closed_after(options().head).await, "idle forever");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_head_that_drips_ends_the_connection() {
-    let service = Service::start().await;
-    let mut silent = service.connect().await;
-    assert!(silent.is_closed_within(1_000).await);
+    let service = Service::start(options());
+    let mut silent = service.connect();
+    assert!(silent.is_closed_after(options().head).await);
 
-    let mut dripping = service.connect().await;
+    let mut dripping = service.connect();
     dripping.get("/").await;
     dripping.answer().await;
     let mut dripped = 0;
-    while dripping.0.write_all(b"G").await.is_ok() && !dripping.is_closed_within(50).await {
+    while dripping.0.write_all(b"G").await.is_ok() {
+        sleep(Duration::from_secs(10)).await;
         dripped += 1;
-        assert!(dripped < 20, "a head may drip forever");
+        assert!(dripped <= 8, "a head may drip forever");
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn beyond_the_limit_connections_wait() {
-    let options = ServeOptions {
+    let service = Service::start(ServeOptions {
         connections: 1,
         ..options()
-    };
-    let service = Service::start_with(options).await;
-    let mut first = service.connect().await;
-    first.get("/").await;
-    first.answer().await;
-    let mut second = service.connect().await;
+    });
+    let mut first = service.connect();
+    first.get("/sleep/5").await;
+    let mut second = service.connect();
     second.get("/").await;
-    // Answered when the first is closed for its idleness.
+    let mut early = [0];
+    let answered = timeout(Duration::from_secs(4), second.0.read(&mut early));
+    assert!(answered.await.is_err(), "two at once");
+    assert!(first.answer().await.ends_with("slept"), "it was cut");
     assert!(second.answer().await.ends_with("hello"));
-    assert!(first.is_closed_within(100).await);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_is_slow_gives_way_while_there_is_no_room() {
-    let service = Service::start_with(ServeOptions {
-        head: Duration::from_secs(60),
-        ..options()
-    })
-    .await;
-    let mut busy = service.connect().await;
-    busy.get("/sleep/2500").await;
+    let service = Service::start(options());
+    let mut busy = service.connect();
+    busy.get("/sleep/10").await;
     let mut slow = Vec::new();
     for _ in 0..7 {
-        let mut client = service.connect().await;
-        client
-            .send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx")
-            .await;
+        let mut client = service.connect();
+        client.begin_body().await;
         slow.push(client);
+        sleep(Duration::from_millis(1)).await;
     }
+    let mut quick = Vec::new();
     for _ in 0..3 {
-        let mut client = service.connect().await;
+        let mut client = service.connect();
         client.get("/").await;
         assert!(client.answer().await.ends_with("hello"));
+        quick.push(client);
+    }
+    for (n, client) in slow.iter_mut().enumerate() {
+        let is_cut = client.is_closed_within(Duration::ZERO).await;
+        assert_eq!(is_cut, n < 3, "{n}: the slowest goes first");
     }
     assert!(busy.answer().await.ends_with("slept"), "it was cut");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn the_address_with_the_most_connections_gives_way() {
+    let service = Service::start(options());
+    let mut other = service.connect_from([198, 51, 100, 7]);
+    other.begin_body().await;
+    sleep(Duration::from_millis(1)).await;
+    let mut crowd: Vec<_> = (0..7).map(|_| service.connect()).collect();
+    for client in &mut crowd {
+        client.begin_body().await;
+    }
+    for _ in 0..3 {
+        let mut client = service.connect();
+        client.get("/").await;
+        assert!(client.answer().await.ends_with("hello"));
+        crowd.push(client);
+    }
+    // It has waited longest.
+    other.send("y").await;
+    assert!(other.answer().await.ends_with("received"), "it was cut");
+}
+
+#[tokio::test(start_paused = true)]
 async fn how_long_a_connection_was_idle_is_not_held_against_a_body() {
-    let service = Service::start_with(ServeOptions {
+    let service = Service::start(ServeOptions {
         connections: 1,
-        head: Duration::from_secs(60),
         ..options()
-    })
-    .await;
-    let mut first = service.connect().await;
+    });
+    let mut first = service.connect();
     first.get("/").await;
     first.answer().await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    first
-        .send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
-        .await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut second = service.connect().await;
+    sleep(Duration::from_secs(10)).await;
+    first.begin_body().await;
+    let mut second = service.connect();
     second.get("/").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(900)).await;
     first.send("y").await;
     assert!(first.answer().await.ends_with("received"), "it was cut");
     assert!(second.answer().await.ends_with("hello"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stop_leaves_time_to_notice_then_finishes_what_is_under_way() {
-    let service = Service::start_with(ServeOptions {
-        head: Duration::from_secs(60),
-        ..options()
-    })
-    .await;
-    let (mut idle, mut busy) = (service.connect().await, service.connect().await);
+    let service = Service::start(options());
+    let (mut idle, mut busy) = (service.connect(), service.connect());
     idle.get("/").await;
     idle.answer().await;
-    busy.get("/sleep/800").await;
+    busy.get("/sleep/7").await;
+    sleep(Duration::from_millis(1)).await;
     service.stop.cancel();
 
     // A load balancer that has not noticed yet.
-    let mut late = service.connect().await;
+    let mut late = service.connect();
     late.get("/").await;
     late.answer().await;
 
-    assert!(idle.is_closed_within(600).await);
-    let address = service.address;
-    assert!(TcpStream::connect(address).await.is_err());
+    assert!(idle.is_closed_after(options().grace).await);
+    assert!(service.door.is_closed(), "it listens");
     assert!(busy.answer().await.ends_with("slept"));
-    service.ended().await;
+    service.served.await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_does_not_end_in_time_is_cut() {
-    let service = Service::start().await;
-    let mut endless = service.connect().await;
-    endless.get("/endless").await;
-    let mut reader = endless.0;
-    let mut buffer = vec![0; 64 << 10];
-    assert_ne!(reader.read(&mut buffer).await.unwrap(), 0);
-    let reading =
-        tokio::spawn(async move { while matches!(reader.read(&mut buffer).await, Ok(1..)) {} });
+    let service = Service::start(options());
+    let mut endless = service.connect();
+    endless.get("/sleep/3600").await;
+    sleep(Duration::from_millis(1)).await;
     service.stop.cancel();
-    service.ended().await;
-    reading.await.unwrap();
+    assert!(endless.is_closed_after(options().finish).await);
+    service.served.await.unwrap();
 }
