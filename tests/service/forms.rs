@@ -1,7 +1,5 @@
 //! Forms as people use them: pressed twice, filled in twice, with a mistake in one field.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::json;
 use skycms_cdn::domain::notification::Event;
@@ -10,8 +8,8 @@ use sqlx::postgres::PgListener;
 
 use crate::pages::{admin, service, settings};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, Database, KEY, NO_SETTINGS, SECRET, between, on_create, policy,
-    send,
+    Answer, Browser, DISTRIBUTION, Database, KEY, NO_SETTINGS, SECRET, TIMEOUT, between, on_create,
+    policy, send,
 };
 
 /// The second half of the key pair that a page shows this once.
@@ -841,9 +839,7 @@ async fn a_reached_limit_is_named() {
     // Said once, not with every look at what waits: each replica reads all its sites again.
     service.publish_and_run("/two").await;
     let heard = async { listener.recv().await.unwrap() };
-    tokio::time::timeout(Duration::from_secs(10), heard)
-        .await
-        .unwrap();
+    tokio::time::timeout(TIMEOUT, heard).await.unwrap();
     assert!(listener.next_buffered().is_none());
     service.refresh_sites().await;
     for page in ["/activity", &format!("/activity/{id}"), "/purge"] {

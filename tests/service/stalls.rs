@@ -1,14 +1,11 @@
 //! What stands still without ending: a database that does not answer, a replica that is stopped in
 //! a transaction.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Stepped, eventually};
-
-/// Somewhat longer than a transaction may stand still.
-const STANDSTILL: Duration = Duration::from_secs(11);
 
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_a_503_and_the_key_tells_what_became_of_it() {
@@ -16,11 +13,9 @@ async fn a_database_that_does_not_answer_is_a_503_and_the_key_tells_what_became_
     let lock = "LOCK TABLE publish IN ACCESS EXCLUSIVE MODE";
     let lock = service.database.hold(lock).await;
     let (key, body) = ([("idempotency-key", "held")], r#"{"paths": ["/about"]}"#);
-    let began = Instant::now();
     let answer = service.api.post(&key, body).await;
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some());
-    assert!(began.elapsed() < Duration::from_secs(15));
 
     lock.release().await;
     let answer = service.api.post(&key, body).await;
@@ -37,16 +32,20 @@ async fn a_site_whose_claim_stands_still_holds_no_other_up() {
         .await;
     let lock = "SELECT FROM site WHERE name = 'shop' FOR UPDATE";
     let lock = service.database.hold(lock).await;
-    let began = Instant::now();
     let stop = CancellationToken::new();
     let dispatcher = tokio::spawn(service.dispatcher.clone().run(stop.clone()));
     let held = shop.publish_path("/held").await;
-    for path in ["/one", "/two"] {
-        let id = service.api.publish_path(path).await;
+    let standing = "SELECT pid || ' since ' || xact_start FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("a call while one claim stands still", || async {
+        let before = service.database.column::<String>(standing).await;
+        let id = service.api.publish_path("/about").await;
         service.api.wait_until(&id, "its call", is_sent).await;
         service.advance(time::Duration::seconds(2));
-    }
-    assert!(began.elapsed() < STANDSTILL);
+        let after = service.database.column::<String>(standing).await;
+        (!before.is_empty() && before == after).then_some(())
+    })
+    .await;
     assert_eq!(shop.get_publish(&held).await["state"], "queued");
 
     lock.release().await;

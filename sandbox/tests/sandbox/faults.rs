@@ -67,13 +67,11 @@ async fn a_hang_for_ever_and_for_a_time() {
         "{created:?}"
     );
     assert_eq!(outcome, "NotHandled");
-    let start = Instant::now();
     let (created, _) = play(&sandbox, json!({ "kind": "hang", "ms": 100 })).await;
     assert!(
         matches!(created, Err(SdkError::DispatchFailure(_))),
         "{created:?}"
     );
-    assert!((100..900).contains(&start.elapsed().as_millis()));
 }
 
 #[tokio::test]
