@@ -190,16 +190,9 @@ async fn problems_are_worded_as_their_examples() {
         described.assert_problem(PUBLISH, status, &answer);
     }
     // The examples are the service's own words.
-    let answer = api.post(
-        &[],
-        r#"{"paths": ["/about", "/blog/*/comments"], "tags": ["two words"]}"#,
-    );
-    let examples = described.examples(PUBLISH, &answer.await);
-    let answer = api.post(
-        &[],
-        r#"{"paths": ["/about", "/blog/*/comments"], "tags": ["two words"]}"#,
-    );
-    let told = answer.await.json();
+    let bad = r#"{"paths": ["/about", "/blog/*/comments"], "tags": ["two words"]}"#;
+    let answer = api.post(&[], bad).await;
+    let (examples, told) = (described.examples(PUBLISH, &answer), answer.json());
     assert!(
         examples.iter().any(|(_, example)| *example == told),
         "{told} in {examples:#?}"
