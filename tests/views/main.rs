@@ -28,9 +28,26 @@ fn pages() -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// Pages that show what those of tests/service/pages.rs do not come to.
+const MORE: [&str; 12] = [
+    "settings-errors",
+    "settings-hook-revealed",
+    "settings-spending",
+    "settings-notifications",
+    "settings-refused",
+    "activity",
+    "publish",
+    "session-ended",
+    "set-up",
+    "second-step",
+    "sessions",
+    "sites",
+];
+
 #[test]
-fn every_page_looks_as_it_did() {
-    for (name, html) in pages() {
+fn these_pages_look_as_they_did() {
+    let more = pages().into_iter().filter(|(name, _)| MORE.contains(name));
+    for (name, html) in more {
         assert_shown("views", name, &readable(&html));
     }
 }
@@ -170,46 +187,7 @@ fn forms_escape_what_was_typed() {
 }
 
 #[test]
-fn the_five_steps_say_their_outcome() {
-    let html = samples::settings_failed().render().unwrap();
-    for (step, outcome) in [
-        ("format", "passed"),
-        ("credentials", "passed"),
-        ("create_invalidation", "failed"),
-        ("get_invalidation", "skipped"),
-        ("completed", "skipped"),
-    ] {
-        let attributes = format!(r#"data-test-step="{step}" data-outcome="{outcome}""#);
-        assert_eq!(html.matches(&attributes).count(), 1, "{attributes}");
-    }
-    assert!(html.contains("AccessDenied") && html.contains("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11"));
-    assert!(html.contains("Active") && html.contains("Draft"));
-}
-
-#[test]
-fn the_form_has_the_contract_s_names_and_never_a_secret() {
-    for (name, html) in pages()
-        .iter()
-        .filter(|(_, html)| html.contains("data-test>"))
-    {
-        for field in [
-            "distribution_id",
-            "access_key_id",
-            "secret_access_key",
-            "region",
-        ] {
-            assert!(
-                html.contains(&format!(r#"name="{field}""#)),
-                "{name}: {field}"
-            );
-        }
-        for action in ["save_and_test", "save"] {
-            assert!(
-                html.contains(&format!(r#"name="action" value="{action}""#)),
-                "{name}: {action}"
-            );
-        }
-    }
+fn no_form_shows_a_secret() {
     for (name, html) in pages() {
         for input in html
             .split("<input")
@@ -220,21 +198,6 @@ fn the_form_has_the_contract_s_names_and_never_a_secret() {
             assert!(!(is_secret && input.contains(" value")), "{name}: {input}");
         }
     }
-    let errors = samples::settings_errors().render().unwrap();
-    assert!(errors.contains(
-        r#"id="distribution_id" aria-describedby="distribution_id-hint distribution_id-error" aria-invalid="true""#
-    ));
-    assert!(errors.contains(r#"id="distribution_id-error""#));
-}
-
-#[test]
-fn examples_keep_their_indentation() {
-    let html = samples::hook().render().unwrap();
-    assert!(html.contains("    PUBLISH_TOKEN: ${{ secrets.PUBLISH_TOKEN }}\n  run: |\n    curl "));
-    let html = samples::settings_connected().render().unwrap();
-    let policy =
-        "{\n  &#34;Version&#34;: &#34;2012-10-17&#34;,\n  &#34;Statement&#34;: [{\n    &#34;Effect";
-    assert!(html.contains(policy));
 }
 
 #[test]
@@ -312,14 +275,6 @@ fn code_is_shown_as_code() {
             .map(|part| part.split("<pre").next().unwrap());
         assert!(!html.collect::<String>().contains('`'), "{name}");
     }
-}
-
-#[test]
-fn editors_see_no_way_to_the_settings() {
-    let mut page = samples::activity();
-    page.layout.user.as_mut().unwrap().session.role = Role::Editor;
-    let html = page.render().unwrap();
-    assert!(!html.contains("/settings/cdn") && !html.contains("/audit"));
 }
 
 /// The length of a text as a browser gets it.
