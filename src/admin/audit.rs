@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::domain::AuditAction;
 use crate::domain::session::Source;
-use crate::store::{AuditRecord, SiteId, Store, StoreError};
+use crate::store::{AuditRecord, SiteId, Store};
 
 /// The longest name of a user that is kept.
 const MAX_NAME_CHARACTERS: usize = 200;
@@ -16,7 +16,8 @@ pub(crate) struct Actor<'a> {
     pub(crate) from: &'a str,
 }
 
-/// Writes down what somebody did, maybe to a site.
+/// Writes down what somebody did, maybe to a site. If that cannot be stored, only the log has it: an
+/// error would say that nothing was done, and it would be done again.
 pub(crate) async fn record(
     store: &Store,
     clock: &Clock,
@@ -24,7 +25,7 @@ pub(crate) async fn record(
     action: AuditAction,
     site: Option<SiteId>,
     detail: Option<String>,
-) -> Result<(), StoreError> {
+) {
     let what = action.into_str();
     let Actor { name, source, from } = actor;
     let by = source.map(|source| source.into_str());
@@ -39,5 +40,7 @@ pub(crate) async fn record(
         detail,
         address: from.to_owned(),
     };
-    store.write_audit(&entry).await
+    if let Err(error) = store.write_audit(&entry).await {
+        tracing::error!(what, %error, "could not record in the audit log what was done");
+    }
 }

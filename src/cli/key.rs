@@ -85,7 +85,7 @@ impl Keys {
                 // Before anything else can fail: nobody could show it again.
                 let printed = print(&pair);
                 let detail = format!("{}, {name}", pair.access_key_id);
-                record(AuditAction::CreatedKeyPair, &detail).await?;
+                record(AuditAction::CreatedKeyPair, &detail).await;
                 printed?;
             }
             KeyCommand::Rotate { access_key_id } => {
@@ -96,14 +96,14 @@ impl Keys {
                     .await?;
                 let (pair, _) = rotated.ok_or_else(|| no_such(&access_key_id))?;
                 let printed = print(&pair);
-                record(AuditAction::RotatedKeyPair, &access_key_id).await?;
+                record(AuditAction::RotatedKeyPair, &access_key_id).await;
                 printed?;
             }
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let proof = Proof::KeyPair(known.id);
                 store.revoke(site, proof, None, clock.now()).await?;
-                record(AuditAction::RevokedKeyPair, &access_key_id).await?;
+                record(AuditAction::RevokedKeyPair, &access_key_id).await;
                 say(format_args!("{access_key_id} was revoked."))?;
             }
         }

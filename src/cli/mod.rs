@@ -168,13 +168,13 @@ async fn audit(
     action: AuditAction,
     site: SiteId,
     detail: impl Into<String>,
-) -> Result<(), StoreError> {
+) {
     let actor = Actor {
         name: "command line",
         source: None,
         from: "this machine",
     };
-    record(store, clock, actor, action, Some(site), Some(detail.into())).await
+    record(store, clock, actor, action, Some(site), Some(detail.into())).await;
 }
 
 impl Command {

@@ -104,13 +104,13 @@ impl SiteCommand {
                     }
                     None => Ok(()),
                 };
-                record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
+                record(AuditAction::CreatedSite, new.id, name.as_str()).await;
                 shown?;
             }
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;
                 let detail = format!("{name}, now {new_name}");
-                record(AuditAction::RenamedSite, site, &detail).await?;
+                record(AuditAction::RenamedSite, site, &detail).await;
                 say(format_args!(
                     "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
                 ))?;
@@ -120,7 +120,7 @@ impl SiteCommand {
                 store
                     .grant_default(site, &distribution, clock.now())
                     .await?;
-                record(AuditAction::AllowedDefault, site, distribution.as_str()).await?;
+                record(AuditAction::AllowedDefault, site, distribution.as_str()).await;
                 say(format_args!(
                     "{name} may use the AWS default credentials for {distribution}."
                 ))?;
@@ -135,7 +135,7 @@ impl SiteCommand {
                         "{name} could not use the AWS default credentials for {distribution} before"
                     )));
                 }
-                record(AuditAction::ForbadeDefault, site, distribution.as_str()).await?;
+                record(AuditAction::ForbadeDefault, site, distribution.as_str()).await;
                 say(format_args!(
                     "{name} can no longer use the AWS default credentials for {distribution}. What \
                      AWS_DEFAULT_CREDENTIALS_FOR of the service allows comes back at its next start."
@@ -149,7 +149,7 @@ impl SiteCommand {
                     )));
                 }
                 let site = sites::remove(store, clock, &name).await?;
-                record(AuditAction::RemovedSite, site, name.as_str()).await?;
+                record(AuditAction::RemovedSite, site, name.as_str()).await;
                 let told = say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));

@@ -8,8 +8,8 @@ use sqlx::postgres::PgListener;
 
 use crate::pages::{admin, service, settings};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, Database, KEY, NO_SETTINGS, SECRET, TIMEOUT, between, on_create,
-    policy, send,
+    Answer, Browser, DISTRIBUTION, Database, KEY, NO_SETTINGS, PASSWORD, SECRET, TIMEOUT, between,
+    on_create, policy, send,
 };
 
 /// The second half of the key pair that a page shows this once.
@@ -511,6 +511,13 @@ async fn what_cannot_be_written_down_is_shown_as_done() {
         assert_eq!(answer.status, 303, "{path}: {}", answer.body);
         assert!(answer.location().contains(shown), "{path}");
     }
+    let site = admin.post("/sites", &[("name", "shop")]).await;
+    assert_eq!(site.location(), "/sites/shop/settings/cdn?done=created");
+    let mut another = Browser::new(&service.api.base);
+    assert_eq!(another.sign_in(PASSWORD).await.status, 303);
+    let ended = admin.post("/sessions/end-others", &[]).await;
+    assert_eq!(ended.location(), "/sessions?done=ended");
+    assert_eq!(another.sign_in("a wrong one, surely").await.status, 401);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ impl ImportSkycms {
                 .save_settings(site, None, Slot::Draft, settings, None, clock.now())
                 .await?;
             let detail = format!("{distribution}, imported from SkyCMS, as a draft");
-            audit(store, &clock, AuditAction::SavedSettings, site, detail).await?;
+            audit(store, &clock, AuditAction::SavedSettings, site, detail).await;
             say(format_args!(
                 "{distribution} is a draft now; test it under Settings → CDN to put it in force."
             ))?;
@@ -142,7 +142,7 @@ impl ImportSkycms {
             "failed, and kept as a draft"
         };
         let detail = format!("{distribution}, imported from SkyCMS: {outcome}");
-        audit(store, &clock, AuditAction::TestedSettings, site, detail).await?;
+        audit(store, &clock, AuditAction::TestedSettings, site, detail).await;
         if passed {
             say(format_args!(
                 "{distribution} passed its test and is in force now."

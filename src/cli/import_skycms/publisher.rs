@@ -63,7 +63,7 @@ impl Publisher {
         rules.public_address = rules.public_address.or_else(|| self.address.clone());
         store.save_publishing(site.id, None, &rules).await?;
         let (action, detail) = (AuditAction::ChangedPublishing, "imported from SkyCMS");
-        audit(store, clock, action, site.id, detail).await?;
+        audit(store, clock, action, site.id, detail).await;
         for done in done {
             say(format_args!("{done}."))?;
         }

@@ -130,7 +130,7 @@ pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result
         }
         made => {
             let detail = name.to_string();
-            done(&manager, AuditAction::CreatedSite, made?.id, detail).await?;
+            done(&manager, AuditAction::CreatedSite, made?.id, detail).await;
         }
     }
     let settings = format!("/sites/{name}/settings/cdn?done=created");
@@ -175,7 +175,7 @@ pub(crate) async fn rename(
         Err(SiteError::NoSuchSite(_)) => second_press(state, &ending).await?,
         renamed => {
             let detail = words::renamed(&old, &name);
-            done(&manager, AuditAction::RenamedSite, renamed?, detail).await?;
+            done(&manager, AuditAction::RenamedSite, renamed?, detail).await;
         }
     }
     Ok(manager.0.see("/sites?done=renamed"))
@@ -198,7 +198,7 @@ pub(crate) async fn remove(
         Err(SiteError::NoSuchSite(_)) => second_press(state, &ending).await?,
         removed => {
             let detail = name.to_string();
-            done(&manager, AuditAction::RemovedSite, removed?, detail).await?;
+            done(&manager, AuditAction::RemovedSite, removed?, detail).await;
         }
     }
     Ok(manager.0.see("/sites?done=removed"))
@@ -231,9 +231,9 @@ fn sentence(error: &SiteError) -> String {
     first.into_iter().chain(letters).chain(['.']).collect()
 }
 
-async fn done(manager: &Manager, action: AuditAction, site: SiteId, detail: String) -> Result<()> {
+async fn done(manager: &Manager, action: AuditAction, site: SiteId, detail: String) {
     manager.0.state.refresh_sites().await;
-    manager.0.audit(action, Some(site), Some(detail)).await
+    manager.0.audit(action, Some(site), Some(detail)).await;
 }
 
 /// A page of the list, or that of a site with the new name that was typed for it; and the name that

@@ -1,6 +1,5 @@
 //! Who is looking at a page, and at which site.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use askama::Template;
@@ -101,7 +100,7 @@ impl Visitor {
         action: AuditAction,
         site: Option<SiteId>,
         detail: Option<String>,
-    ) -> Result<()> {
+    ) {
         let from = self.user.from.to_string();
         let actor = Actor {
             name: &self.user.session.user,
@@ -109,7 +108,7 @@ impl Visitor {
             from: &from,
         };
         let (store, clock) = (&self.state.store, &self.state.clock);
-        Ok(audit::record(store, clock, actor, action, site, detail).await?)
+        audit::record(store, clock, actor, action, site, detail).await;
     }
 }
 
@@ -180,15 +179,10 @@ impl Visit {
         Ok((first.id, is_repeat.then_some(first.received_at)))
     }
 
-    /// Records in the audit log what they have done to the site. If that cannot be stored, only the
-    /// log has it: an error would say that nothing was changed, and the form would be sent again.
+    /// Records in the audit log what they have done to the site.
     pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) {
-        let site = self.site.id;
-        if let Err(error) = self.visitor.audit(action, Some(site), detail).await {
-            let what = action.into_str();
-            let cause = error.source().map(tracing::field::display);
-            tracing::error!(%site, what, cause, "could not record a change in the audit log");
-        }
+        let site = Some(self.site.id);
+        self.visitor.audit(action, site, detail).await;
     }
 
     /// Records what they changed about the site, and lets this replica see it at once.

@@ -76,7 +76,7 @@ pub(crate) async fn set_up(
     if !state.store.set_password(&hash, proof, now).await? {
         return Err(Error::LinkExpired);
     }
-    note(&state, from, AuditAction::SetPassword).await?;
+    note(&state, from, AuditAction::SetPassword).await;
     let page = see(&state, "/settings/cdn");
     let shown = PasswordShown {
         hash,
@@ -137,7 +137,7 @@ impl Owner {
             Verdict::Right(shown) => Proved::Yes(shown.hash),
             Verdict::Wrong => {
                 let action = AuditAction::GaveWrongPassword;
-                self.visitor.audit(action, None, None).await?;
+                self.visitor.audit(action, None, None).await;
                 Proved::No(StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned())
             }
             Verdict::Wait(wait) => Proved::No(StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
@@ -183,7 +183,7 @@ pub(crate) async fn change(
         // A second press: the first has set it. Anybody else has to sign in now.
         return Ok(page);
     }
-    note(state, from, AuditAction::ChangedPassword).await?;
+    note(state, from, AuditAction::ChangedPassword).await;
     let shown = PasswordShown {
         hash,
         // The session that this one follows would have ended if it was asked for since.

@@ -80,7 +80,7 @@ async fn set(
             Some(_) => AuditAction::TurnedSecondStepOn,
             None => AuditAction::TurnedSecondStepOff,
         };
-        owner.visitor.audit(action, None, None).await?;
+        owner.visitor.audit(action, None, None).await;
     }
     Ok(owner.visitor.see("/password/second-step"))
 }

@@ -45,9 +45,7 @@ pub(crate) async fn end(visitor: Visitor, Id { id }: Id) -> Result<Response> {
     let ended = store.end_listed_session(id, of, ending.form(), now);
     if ended.await? {
         let detail = Some(name);
-        visitor
-            .audit(AuditAction::EndedSession, None, detail)
-            .await?;
+        visitor.audit(AuditAction::EndedSession, None, detail).await;
     } else {
         ending.confirm(state).await?;
     }
@@ -60,7 +58,7 @@ pub(crate) async fn end_others(visitor: Visitor) -> Result<Response> {
     let ended = visitor.state.store.end_sessions(of, own).await?;
     if ended > 0 {
         let (action, detail) = (AuditAction::EndedOtherSessions, Some(ended.to_string()));
-        visitor.audit(action, None, detail).await?;
+        visitor.audit(action, None, detail).await;
     }
     Ok(visitor.see("/sessions?done=ended"))
 }

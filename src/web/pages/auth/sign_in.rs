@@ -85,7 +85,7 @@ pub(crate) async fn submit(
     let (username, code) = (typed.username.as_str(), Some(&fields.code));
     match check(&state, client, username, fields.password, code).await? {
         Verdict::Right(shown) => {
-            note(&state, from, AuditAction::SignedIn).await?;
+            note(&state, from, AuditAction::SignedIn).await;
             let response = match typed.kept {
                 Some(kept) => kept::ask_to_go_on(&state, kept)?,
                 None => see(&state, typed.next.as_deref().unwrap_or("/activity")),
@@ -94,7 +94,7 @@ pub(crate) async fn submit(
         }
         Verdict::Wrong => {
             let action = AuditAction::FailedToSignIn;
-            record(&state, words::SOMEBODY, None, from, action).await?;
+            record(&state, words::SOMEBODY, None, from, action).await;
             let wrong = match typed.asks_for_code {
                 true => words::WRONG_WITH_CODE,
                 false => words::WRONG,
@@ -117,14 +117,14 @@ fn refuse(status: StatusCode, typed: SignInPage, why: String) -> Result<Response
 
 /// `POST /sign-out`.
 pub(crate) async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response> {
-    visitor.audit(AuditAction::SignedOut, None, None).await?;
+    visitor.audit(AuditAction::SignedOut, None, None).await;
     session::end(&visitor.state, &headers, visitor.see("/sign-in")).await
 }
 
 /// `POST /sign-out-everywhere`.
 pub(crate) async fn sign_out_everywhere(visitor: Visitor, headers: HeaderMap) -> Result<Response> {
     let (state, action) = (&visitor.state, AuditAction::SignedOutEverywhere);
-    visitor.audit(action, None, None).await?;
+    visitor.audit(action, None, None).await;
     let Session { user, source, .. } = &visitor.user.session;
     let of = Some((user.as_str(), *source));
     state.store.end_sessions(of, None).await?;
@@ -132,8 +132,8 @@ pub(crate) async fn sign_out_everywhere(visitor: Visitor, headers: HeaderMap) ->
 }
 
 /// Records in the audit log what the owner of the password did, who may not have a session yet.
-pub(crate) async fn note(state: &AppState, from: IpAddr, action: AuditAction) -> Result<()> {
-    record(state, ADMIN, Some(Source::Password), from, action).await
+pub(crate) async fn note(state: &AppState, from: IpAddr, action: AuditAction) {
+    record(state, ADMIN, Some(Source::Password), from, action).await;
 }
 
 async fn record(
@@ -142,10 +142,10 @@ async fn record(
     source: Option<Source>,
     from: IpAddr,
     action: AuditAction,
-) -> Result<()> {
+) {
     let from = &*from.to_string();
     let actor = Actor { name, source, from };
-    Ok(audit::record(&state.store, &state.clock, actor, action, None, None).await?)
+    audit::record(&state.store, &state.clock, actor, action, None, None).await;
 }
 
 /// The admin, signed in here.
