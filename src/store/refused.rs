@@ -1,9 +1,8 @@
 //! The calls of publishers that were refused, so that whoever connects SkyCMS sees why nothing
-//! arrives. Bounded on the way in, by a short list in memory that is written at most once a second,
-//! and in the database, by how many are kept.
+//! arrives. Bounded on the way in, by short queues in memory that are written once a second, and in
+//! the database, by how many are kept.
 
-use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,14 @@ use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{DATABASE_LIMIT, Result, SiteId, Store, column, within};
+use super::{DATABASE_LIMIT, Result, SiteId, Store, column, integer, within};
 
 /// How many are kept for each site, counted separately for calls that proved it and calls that did
-/// not, so that strangers do not push out what its own publisher did wrong.
-const KEPT: i64 = 100;
-/// The most that wait to be written. In a flood some are dropped: see [`Waiting::add`].
-const MAX_WAITING: usize = 100;
+/// not, so that strangers do not push out what its own publisher did wrong. No more of them need to
+/// wait to be written.
+const KEPT: usize = 100;
+/// The most that wait, of all sites and strangers together.
+const MAX_WAITING: usize = 1_000;
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString)]
@@ -54,28 +54,28 @@ pub struct RefusedCalls {
 
 #[derive(Default)]
 struct Waiting {
-    calls: VecDeque<RefusedCall>,
+    /// By the site that they proved; those of strangers together.
+    calls: BTreeMap<Option<SiteId>, VecDeque<RefusedCall>>,
     is_writing: bool,
 }
 
 impl Waiting {
-    /// Adds a call. If there are too many, the oldest of those that proved nothing gives way, or
-    /// else the oldest of the site that has most; none that proved something gives way to one that
-    /// proved nothing.
+    /// Adds a call. If there are too many, the oldest gives way: of its own queue, or of the longest
+    /// one.
     fn add(&mut self, call: RefusedCall) {
-        if self.calls.len() == MAX_WAITING {
-            let of = |site| self.calls.iter().filter(|other| other.site == site).count();
-            let stranger = self.calls.iter().position(|other| !other.proved);
-            let publisher =
-                || (0..MAX_WAITING).max_by_key(|at| (of(self.calls[*at].site), Reverse(*at)));
-            let gives_way = match call.proved {
-                true => stranger.or_else(publisher),
-                false => stranger,
-            };
-            let Some(gives_way) = gives_way else { return };
-            self.calls.remove(gives_way);
+        let own = self.calls.entry(call.site.filter(|_| call.proved));
+        let own = own.or_default();
+        if own.len() == KEPT {
+            own.pop_front();
         }
-        self.calls.push_back(call);
+        own.push_back(call);
+        let all: usize = self.calls.values().map(VecDeque::len).sum();
+        let longest = self.calls.values_mut().max_by_key(|calls| calls.len());
+        if all > MAX_WAITING
+            && let Some(longest) = longest
+        {
+            longest.pop_front();
+        }
     }
 }
 
@@ -102,7 +102,8 @@ impl RefusedCalls {
         loop {
             let calls: Vec<RefusedCall> = {
                 let mut waiting = self.waiting.lock();
-                let calls = waiting.calls.drain(..).collect::<Vec<_>>();
+                let calls = std::mem::take(&mut waiting.calls).into_values();
+                let calls: Vec<_> = calls.flatten().collect();
                 waiting.is_writing = !calls.is_empty();
                 calls
             };
@@ -148,7 +149,7 @@ impl Store {
                  FROM refused_call WHERE site_id = ANY($1) OR site_id IS NULL) ranked
                WHERE place > $2)",
             &sites as &[Option<SiteId>],
-            KEPT,
+            i64::from(integer(KEPT)),
         )
         .execute(&mut *tx)
         .await?;
@@ -193,24 +194,19 @@ mod tests {
                     address: String::new(),
                 });
             }
-            let of = |site| {
-                let calls = waiting.calls.iter().filter(|call| call.proved);
-                calls.filter(|call| call.site == Some(SiteId(site))).count()
-            };
-            (waiting.calls.len(), of(1), of(2))
+            let waits = |site| waiting.calls.get(&site).map_or(0, VecDeque::len);
+            (waits(None), waits(Some(SiteId(1))), waits(Some(SiteId(2))))
         };
-        assert_eq!(add(1, 1, true), (1, 1, 0));
-        assert_eq!(
-            add(2 * MAX_WAITING, 1, false),
-            (MAX_WAITING, 1, 0),
-            "strangers"
-        );
-        assert_eq!(
-            add(2 * MAX_WAITING, 2, true),
-            (MAX_WAITING, 1, MAX_WAITING - 1),
-            "a neighbour"
-        );
-        assert_eq!(add(10, 1, true), (MAX_WAITING, 11, MAX_WAITING - 11));
-        assert_eq!(add(10, 1, false), (MAX_WAITING, 11, MAX_WAITING - 11));
+        assert_eq!(add(1, 1, true), (0, 1, 0));
+        assert_eq!(add(2 * KEPT, 1, false), (KEPT, 1, 0), "strangers");
+        assert_eq!(add(2 * KEPT, 2, true), (KEPT, 1, KEPT), "a neighbour");
+        for site in 3..2_000 {
+            add(1, site, true);
+        }
+        let (strangers, first, neighbour) = add(1, 2_000, true);
+        assert_eq!(first, 1);
+        assert!(strangers + neighbour < 10, "the longest give way");
+        let all: usize = waiting.calls.values().map(VecDeque::len).sum();
+        assert_eq!(all, MAX_WAITING);
     }
 }
