@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::hash::TokenHash;
 use super::seal::SecretOf;
-use super::{Result, Store};
+use super::{FormHash, Result, Store};
 
 pub const ADMIN: &str = "admin";
 const LINK_LIFETIME: Duration = Duration::hours(1);
@@ -55,13 +55,16 @@ impl Store {
     /// Sets the admin's password and ends the admin's sessions, if the proof still holds: a link is
     /// used up by it. Whoever uses a link may also have lost their authenticator app, so the
     /// password alone is enough again; and their browser may be in other hands, so all known
-    /// browsers are forgotten. Returns whether the password was set.
+    /// browsers are forgotten. Returns whether the password was set. If so, its hash is kept as the
+    /// answer to `form`.
     pub async fn set_password(
         &self,
         hash: &str,
         proof: PasswordProof<'_>,
+        form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<bool> {
+        self.forget_answers(now).await?;
         let (link, current) = match proof {
             PasswordProof::Link(link) => (Some(link), None),
             PasswordProof::Current(hash, session) => (None, Some((hash, session))),
@@ -122,6 +125,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        self.keep_answer(&mut tx, form, &hash.into(), now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -179,16 +183,23 @@ impl Store {
     }
 
     /// Uses up the code of that half-minute. Returns whether neither it nor a later one had been
-    /// used before.
-    pub async fn use_code(&self, code: i64) -> Result<bool> {
+    /// used before, or by an earlier press of the same form.
+    pub async fn use_code(&self, code: i64, form: &FormHash, now: OffsetDateTime) -> Result<bool> {
+        self.forget_answers(now).await?;
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "UPDATE account SET code_used = $2 WHERE name = $1 AND (code_used IS NULL OR code_used < $2)",
             ADMIN,
             code,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(self.form_answer(form, now).await?.is_some());
+        }
+        self.note_end(&mut tx, form, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Stores a one-time link that sets the admin's password within an hour.

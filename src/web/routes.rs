@@ -64,6 +64,7 @@ pub struct Route {
     pub access: Access,
     max_form_bytes: usize,
     is_unframed: bool,
+    ends_session: bool,
     handler: MethodRouter<AppState>,
     /// Its description, if it is for programs.
     operation: Option<Operation>,
@@ -105,7 +106,7 @@ pub fn routes() -> Vec<Route> {
         post("/sign-out", Editor, sign_in::sign_out),
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
         get("/password", Admin, password::show_change).unframed(),
-        post("/password", Admin, password::change).unframed(),
+        post("/password", Admin, password::change).unframed().ending_its_session(),
         get("/password/second-step", Admin, second_step::show).unframed(),
         post("/password/second-step", Admin, second_step::turn_on).unframed(),
         post("/password/second-step/remove", Admin, second_step::turn_off).unframed(),
@@ -210,6 +211,7 @@ impl Route {
             access,
             max_form_bytes: MAX_FORM_BYTES,
             is_unframed: false,
+            ends_session: false,
             handler,
             operation: None,
         }
@@ -233,6 +235,12 @@ impl Route {
         self
     }
 
+    /// Its form ends the session that it comes from.
+    fn ending_its_session(mut self) -> Self {
+        self.ends_session = true;
+        self
+    }
+
     /// Whether a slash after its address is taken off: people type it, programs do not.
     fn redirects_slash(&self) -> bool {
         use Access::{Hook, KeyPair, Metrics};
@@ -250,7 +258,11 @@ impl Route {
                 .route_layer(same_origin(state))
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
-        let is_unframed = self.is_unframed;
+        let (is_unframed, ends_session) = (self.is_unframed, self.ends_session);
+        let again = |handler: MethodRouter<AppState>| match ends_session {
+            true => handler.route_layer(from_fn_with_state(state.clone(), password::answer_again)),
+            false => handler,
+        };
         let guarded = match self.access {
             Access::Anyone => self.handler.route_layer(Extension(Arc::clone(description))),
             Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
@@ -260,7 +272,7 @@ impl Route {
             // Framed: a form's answer is read where the form was.
             Access::SkyCms => page(self.handler).route_layer(map_response(mark_page)),
             Access::Editor => page(self.handler.route_layer(signed_in(Role::Editor))),
-            Access::Admin => page(self.handler.route_layer(signed_in(Role::Admin))),
+            Access::Admin => page(again(self.handler.route_layer(signed_in(Role::Admin)))),
         };
         match is_unframed {
             true => guarded.route_layer(map_response(never_framed)),

@@ -106,6 +106,72 @@ async fn a_code_is_asked_for_and_works_once() {
     );
 }
 
+/// Turns it on.
+async fn turn_on(service: &Service) -> SecretString {
+    let mut owner = service.browser();
+    assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
+    let secret = offered(&mut owner).await;
+    let code = code(service, &secret);
+    let fields = [
+        ("secret", secret.expose_secret()),
+        ("current_password", PASSWORD),
+        ("code", &code),
+    ];
+    let on = owner.post("/password/second-step", &fields).await;
+    assert_eq!(on.status, 303);
+    service.time.advance(Duration::seconds(60));
+    secret
+}
+
+#[tokio::test]
+async fn a_second_press_signs_in_with_the_same_code() {
+    let service = Service::start().await;
+    let secret = turn_on(&service).await;
+    let mut first = service.browser_at("198.51.100.21");
+    let page = first.get("/sign-in").await.body;
+    let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
+    let code = code(&service, &secret);
+    let fields = |password, once| {
+        let code = ("code", code.as_str());
+        [
+            ("username", "admin"),
+            ("password", password),
+            code,
+            ("once", once),
+        ]
+    };
+    let (mut second, mut thief) = (first.clone(), first.clone());
+    let form = fields(PASSWORD, once.as_str());
+    let (one, two) = tokio::join!(
+        first.post("/sign-in", &form),
+        second.post("/sign-in", &form)
+    );
+    for (answer, browser) in [(one, &mut first), (two, &mut second)] {
+        assert_eq!((answer.status, answer.location()), (303, "/activity"));
+        assert_eq!(browser.get("/activity").await.status, 200);
+    }
+    let failed = "SELECT count(*) FROM sign_in_tries WHERE failures > 0";
+    assert_eq!(service.database.count(failed).await, 0);
+    for (password, once) in [(PASSWORD, "another form"), ("not the password", &once)] {
+        let answer = thief.post("/sign-in", &fields(password, once)).await;
+        assert_eq!(answer.status, 401, "{once}");
+    }
+    service.time.advance(Duration::seconds(90));
+    assert_eq!(thief.post("/sign-in", &form).await.status, 401, "too late");
+
+    let page = first.get("/password/second-step").await.body;
+    let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
+    let code = self::code(&service, &secret);
+    let off = [
+        ("current_password", PASSWORD),
+        ("code", &code),
+        ("once", &once),
+    ];
+    let path = "/password/second-step/remove";
+    let (one, two) = tokio::join!(first.post(path, &off), second.post(path, &off));
+    assert_eq!((one.status, two.status), (303, 303));
+}
+
 #[tokio::test]
 async fn a_second_step_that_has_just_been_turned_on_is_asked_for() {
     let service = Service::start().await;
@@ -154,7 +220,7 @@ async fn of_a_link_and_the_second_step_the_later_one_changes_nothing() {
     let (secret, link) = (offered(&mut owner).await, hash("a link"));
     let own = hash("a session");
     let turn_on = |password| store.set_second_step(Some(&secret), Some(1), password, &own);
-    let use_link = |new| store.set_password(new, PasswordProof::Link(&link), now);
+    let use_link = |new| store.set_password(new, PasswordProof::Link(&link), &[0; 32], now);
 
     let first = store.password_hash().await.unwrap().unwrap();
     store.add_set_up_link(&link, now).await.unwrap();

@@ -168,6 +168,55 @@ async fn signing_out_everywhere_and_a_new_password_end_every_session() {
     assert_eq!(there.sign_in(new).await.status, 303);
 }
 
+/// The second press comes from the session that the first one ends, whichever is faster.
+#[tokio::test]
+async fn a_second_press_changes_the_password_once_and_stays_signed_in() {
+    let service = Service::start().await;
+    let mut first = service.browser();
+    first.sign_in(PASSWORD).await;
+    let page = first.get("/password").await.body;
+    let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
+    let new = "seven grey herons at dawn";
+    let fields = |new, once| {
+        let current = ("current_password", PASSWORD);
+        [
+            current,
+            ("new_password", new),
+            ("repeat_password", new),
+            ("once", once),
+        ]
+    };
+    let form = fields(new, once.as_str());
+    let (mut second, mut third, mut thief) = (first.clone(), first.clone(), first.clone());
+    let (one, two) = tokio::join!(
+        first.post("/password", &form),
+        second.post("/password", &form)
+    );
+    let three = third.post("/password", &form).await;
+    for (answer, browser) in [(one, &mut first), (two, &mut second), (three, &mut third)] {
+        assert_eq!((answer.status, answer.location()), (303, "/activity"));
+        assert_eq!(browser.get("/activity").await.status, 200);
+    }
+    let entries = "SELECT count(*) FROM audit WHERE what <> 'Signed in'";
+    assert_eq!(service.database.count(entries).await, 1);
+    for form in [
+        fields("another one, by a thief", &once),
+        fields(new, "another form"),
+    ] {
+        let answer = thief.post("/password", &form).await;
+        assert_ne!(answer.location(), "/activity");
+    }
+    assert_eq!(thief.get("/activity").await.status, 303);
+    service.time.advance(Duration::minutes(11));
+    assert_ne!(
+        thief.post("/password", &form).await.location(),
+        "/activity",
+        "too late"
+    );
+    let dump = service.database.dump().await;
+    assert!(!dump.contains(new));
+}
+
 /// It is changed after it was found to be right, and before the session begins.
 #[tokio::test]
 async fn a_password_that_has_just_been_changed_begins_no_session() {

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use skycms_cdn::store::{PasswordProof, TokenHash, hash};
 use time::Duration;
 
-use crate::support::{LOG, PASSWORD, Service};
+use crate::support::{LOG, PASSWORD, Service, between};
 
 const NEW: &str = "nine blue kites over sand";
 
@@ -49,8 +49,15 @@ async fn the_link_works_once() {
         .await;
     assert_eq!(foreign.status, 403);
 
-    let mut rival = service.browser();
-    assert_eq!(browser.post(&link, &fields(NEW)).await.status, 303);
+    let page = browser.get(&link).await.body;
+    let once = between(&page, "name=\"once\" value=\"", "\"");
+    let form = [&fields(NEW)[..], &[("once", once)]].concat();
+    let (mut rival, mut second) = (service.browser(), browser.clone());
+    let (one, two) = tokio::join!(browser.post(&link, &form), second.post(&link, &form));
+    assert_eq!((one.status, two.status), (303, 303));
+    assert_eq!(second.get("/settings/cdn").await.status, 200, "signed in");
+    let third = second.post(&link, &form).await;
+    assert_eq!(third.location(), "/settings/cdn", "a second press");
     assert_eq!(browser.get("/settings/cdn").await.status, 200, "signed in");
     assert_eq!(
         rival
@@ -107,17 +114,22 @@ async fn session_of(service: &Service) -> TokenHash {
 async fn the_link_makes_every_browser_a_stranger() {
     let service = Service::start().await;
     let (store, now) = (&service.state.store, service.state.clock.now());
-    let (device, link) = (hash("a device"), hash("a link"));
+    let (device, link, form) = (hash("a device"), hash("a link"), hash("a form"));
     store.remember_device(&device, now).await.unwrap();
     let current = store.password_hash().await.unwrap().unwrap();
     let own = session_of(&service).await;
     let change = PasswordProof::Current(&current, &own);
-    assert!(store.set_password("a hash", change, now).await.unwrap());
+    assert!(
+        store
+            .set_password("a hash", change, &form, now)
+            .await
+            .unwrap()
+    );
     assert!(store.knows_device(&device, now).await.unwrap());
     store.add_set_up_link(&link, now).await.unwrap();
     assert!(
         store
-            .set_password("a hash", PasswordProof::Link(&link), now)
+            .set_password("a hash", PasswordProof::Link(&link), &form, now)
             .await
             .unwrap()
     );
@@ -131,8 +143,18 @@ async fn of_two_changes_that_show_the_same_password_one_is_made() {
     let current = store.password_hash().await.unwrap().unwrap();
     let own = session_of(&service).await;
     let change = PasswordProof::Current(&current, &own);
-    assert!(store.set_password("one", change, now).await.unwrap());
-    assert!(!store.set_password("two", change, now).await.unwrap());
+    assert!(
+        store
+            .set_password("one", change, &hash("a form"), now)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .set_password("two", change, &hash("another"), now)
+            .await
+            .unwrap()
+    );
     let hash = store.password_hash().await.unwrap();
     assert_eq!(hash.as_deref(), Some("one"));
 }
@@ -145,9 +167,15 @@ async fn a_session_that_the_second_step_has_ended_changes_no_password() {
     let current = store.password_hash().await.unwrap().unwrap();
     let other = session_of(&service).await;
     let (secret, own) = (SecretString::from("JBSWY3DPEHPK3PXP"), hash("a session"));
+    let form = hash("a form");
     let turned_on = store.set_second_step(Some(&secret), Some(1), &current, &own);
     assert!(turned_on.await.unwrap());
     let change = PasswordProof::Current(&current, &other);
-    assert!(!store.set_password("a hash", change, now).await.unwrap());
+    assert!(
+        !store
+            .set_password("a hash", change, &form, now)
+            .await
+            .unwrap()
+    );
     assert_eq!(store.password_hash().await.unwrap(), Some(current));
 }

@@ -1,21 +1,27 @@
 //! Setting the admin's password, with the one-time link or the old password.
 
-use axum::extract::{FromRequestParts, State};
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, NewPassword};
-use crate::store::{ADMIN, PasswordProof, PasswordShown, SignInClient, TokenHash, hash};
+use crate::store::{ADMIN, FormHash, PasswordProof, PasswordShown, SignInClient, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
-use crate::web::pages::auth::sign_in::{Verdict, admin, check, note, wait_words};
+use crate::web::pages::auth::sign_in::{Code, Verdict, admin, check, note, wait_words};
 use crate::web::pages::layout::layout;
+use crate::web::pages::once::OnceKey;
+use crate::web::pages::signed_in::Reader;
 use crate::web::pages::views::{Nav, PasswordErrors, PasswordPage, SetUpPage};
 use crate::web::pages::visit::{Visitor, html, not_accepted, refused, see};
 use crate::web::pages::words::account as words;
@@ -34,16 +40,26 @@ impl Link {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct NewFields {
-    new_password: SecretString,
-    repeat_password: SecretString,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct ChangeFields {
+pub(crate) struct Fields {
+    #[serde(default)]
     current_password: SecretString,
     new_password: SecretString,
     repeat_password: SecretString,
+    #[serde(default)]
+    once: OnceKey,
+}
+
+impl Fields {
+    fn form(&self, state: &AppState, page: &str) -> FormHash {
+        let new = self.new_password.expose_secret();
+        self.once.form(state, &[page, new])
+    }
+}
+
+/// The hash of the password that an earlier press of the same button has set.
+async fn set_before(state: &AppState, form: &FormHash) -> Result<Option<String>> {
+    let hash = state.store.form_answer(form, state.clock.now()).await?;
+    Ok(hash.map(|hash| hash.expose_secret().to_owned()))
 }
 
 /// `GET /set-up?token=…`.
@@ -51,7 +67,9 @@ pub(crate) async fn show_set_up(
     State(state): State<AppState>,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    require_working(&state, &link.stored()).await?;
+    if !works(&state, &link.stored()).await? {
+        return Err(Error::LinkExpired);
+    }
     html(&set_up_page(&state, PasswordErrors::default()))
 }
 
@@ -61,11 +79,20 @@ pub(crate) async fn set_up(
     ClientAddress(from): ClientAddress,
     Query(link): Query<Link>,
     headers: HeaderMap,
-    Form(fields): Form<NewFields>,
+    Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let link = link.stored();
+    let (link, form) = (link.stored(), fields.form(&state, "set-up"));
+    let page = see(&state, "/settings/cdn");
+    let sign_in = async |hash| {
+        let with_code = false;
+        let shown = PasswordShown { hash, with_code };
+        session::begin(&state, &headers, from, &admin(), Some(&shown), page).await
+    };
     // Hashing is costly: it takes a link that works.
-    require_working(&state, &link).await?;
+    if !works(&state, &link).await? {
+        let hash = set_before(&state, &form).await?;
+        return sign_in(hash.ok_or(Error::LinkExpired)?).await;
+    }
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
         Err(errors) => return not_accepted(set_up_page(&state, errors)),
@@ -73,21 +100,17 @@ pub(crate) async fn set_up(
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
     let proof = PasswordProof::Link(&link);
-    if !state.store.set_password(&hash, proof, now).await? {
-        return Err(Error::LinkExpired);
+    if !state.store.set_password(&hash, proof, &form, now).await? {
+        let hash = set_before(&state, &form).await?;
+        return sign_in(hash.ok_or(Error::LinkExpired)?).await;
     }
     note(&state, from, AuditAction::SetPassword).await;
-    let page = see(&state, "/settings/cdn");
-    let shown = PasswordShown {
-        hash,
-        with_code: false,
-    };
-    session::begin(&state, &headers, from, &admin(), Some(&shown), page).await
+    sign_in(hash).await
 }
 
-async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
-    let works = state.store.set_up_link_works(link, state.clock.now());
-    works.await?.then_some(()).ok_or(Error::LinkExpired)
+async fn works(state: &AppState, link: &TokenHash) -> Result<bool> {
+    let now = state.clock.now();
+    Ok(state.store.set_up_link_works(link, now).await?)
 }
 
 fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
@@ -119,23 +142,32 @@ impl FromRequestParts<AppState> for Owner {
 pub(super) enum Proved {
     /// It is the password with this hash.
     Yes(String),
+    /// It was, until an earlier press of the same button set the one with this hash.
+    Before(String),
     /// What to answer instead, and with which status.
     No(StatusCode, String),
 }
 
 impl Owner {
     /// Checks the password again, and with `code` the second step, so that a session that was left
-    /// open is not enough to change how one signs in. `wrong` is said of a wrong password.
+    /// open is not enough to change how one signs in. `wrong` is said of a wrong password, unless
+    /// `form` has just changed it.
     pub(super) async fn prove(
         &self,
         password: SecretString,
-        code: Option<&SecretString>,
+        code: Option<&Code<'_>>,
+        form: Option<&FormHash>,
         wrong: &str,
     ) -> Result<Proved> {
         let (state, client) = (&self.visitor.state, SignInClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
             Verdict::Right(shown) => Proved::Yes(shown.hash),
             Verdict::Wrong => {
+                if let Some(form) = form
+                    && let Some(hash) = set_before(state, form).await?
+                {
+                    return Ok(Proved::Before(hash));
+                }
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await;
                 Proved::No(StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned())
@@ -154,18 +186,32 @@ pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
 pub(crate) async fn change(
     owner: Owner,
     headers: HeaderMap,
-    Form(fields): Form<ChangeFields>,
+    Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let state = &owner.visitor.state;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
         Err(errors) => return not_accepted(change_page(&owner, errors)),
     };
-    let proved = owner
-        .prove(fields.current_password, None, words::NOT_CURRENT)
-        .await?;
-    let current = match proved {
-        Proved::Yes(hash) => hash,
+    let (from, form) = (owner.visitor.user.from, fields.form(state, "password"));
+    let proved = owner.prove(
+        fields.current_password,
+        None,
+        Some(&form),
+        words::NOT_CURRENT,
+    );
+    let hash = match proved.await? {
+        Proved::Yes(current) => {
+            let (hash, now) = (state.hasher.hash(&password).await?, state.clock.now());
+            let proof = PasswordProof::Current(&current, &owner.session);
+            if state.store.set_password(&hash, proof, &form, now).await? {
+                note(state, from, AuditAction::ChangedPassword).await;
+                Some(hash)
+            } else {
+                set_before(state, &form).await?
+            }
+        }
+        Proved::Before(hash) => Some(hash),
         Proved::No(status, error) => {
             let errors = PasswordErrors {
                 current: Some(error),
@@ -174,22 +220,48 @@ pub(crate) async fn change(
             return refused(status, change_page(&owner, errors));
         }
     };
-    let from = owner.visitor.user.from;
-    let hash = state.hasher.hash(&password).await?;
-    let now = state.clock.now();
-    let proof = PasswordProof::Current(&current, &owner.session);
-    let page = see(state, "/activity");
-    if !state.store.set_password(&hash, proof, now).await? {
-        // A second press: the first has set it. Anybody else has to sign in now.
-        return Ok(page);
+    match hash {
+        Some(hash) => changed(state, &headers, from, hash).await,
+        // Somebody else has set another one, or has ended the session.
+        None => Ok(see(state, "/activity")),
     }
-    note(state, from, AuditAction::ChangedPassword).await;
+}
+
+/// Signs in whoever has changed the password to the one with this hash.
+async fn changed(
+    state: &AppState,
+    headers: &HeaderMap,
+    from: IpAddr,
+    hash: String,
+) -> Result<Response> {
     let shown = PasswordShown {
         hash,
         // The session that this one follows would have ended if it was asked for since.
         with_code: true,
     };
-    session::begin(state, &headers, from, &admin(), Some(&shown), page).await
+    let page = see(state, "/activity");
+    session::begin(state, headers, from, &admin(), Some(&shown), page).await
+}
+
+/// In front of `POST /password`: a second press comes from a session that the first one has ended.
+pub(crate) async fn answer_again(
+    State(state): State<AppState>,
+    ClientAddress(from): ClientAddress,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts.clone(), body);
+    let body = Bytes::from_request(request, &state).await?;
+    let request = || Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let answer = next.run(request()).await;
+    if let Some(Reader(None)) = answer.extensions().get()
+        && let Ok(Form(fields)) = Form::<Fields>::from_request(request(), &state).await
+        && let Some(hash) = set_before(&state, &fields.form(&state, "password")).await?
+    {
+        return changed(&state, &parts.headers, from, hash).await;
+    }
+    Ok(answer)
 }
 
 fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {

@@ -10,10 +10,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::password::{Owner, Proved};
+use super::sign_in::Code;
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
 use crate::web::pages::visit::{html, not_accepted, refused};
 use crate::web::pages::words::account as words;
@@ -24,6 +26,8 @@ pub(crate) struct Fields {
     secret: SecretString,
     current_password: SecretString,
     code: SecretString,
+    #[serde(default)]
+    once: OnceKey,
 }
 
 /// `GET /password/second-step`.
@@ -56,7 +60,8 @@ pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<
 
 /// `POST /password/second-step/remove`: turns it off.
 pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
-    set(&owner, None, fields.current_password, Some(&fields.code)).await
+    let code = Code::of(&owner.visitor.state, &fields.once, &fields.code);
+    set(&owner, None, fields.current_password, Some(&code)).await
 }
 
 /// Turns it on with a new secret, of which a code was used, or off. The password must be right, and
@@ -65,14 +70,20 @@ async fn set(
     owner: &Owner,
     new: Option<(&SecondStep, i64)>,
     password: SecretString,
-    code: Option<&SecretString>,
+    code: Option<&Code<'_>>,
 ) -> Result<Response> {
     let (step, used) = new.unzip();
-    let password = match owner.prove(password, code, words::NOT_BOTH).await? {
-        Proved::Yes(hash) => hash,
+    let proved = owner.prove(password, code, None, words::NOT_BOTH);
+    let password = match proved.await? {
+        Proved::Yes(hash) | Proved::Before(hash) => hash,
         Proved::No(status, error) => return refused(status, page(owner, step, Some(error))?),
     };
-    let (store, secret) = (&owner.visitor.state.store, step.map(SecondStep::secret));
+    let state = &owner.visitor.state;
+    let (store, secret) = (&state.store, step.map(SecondStep::secret));
+    if step.is_some() {
+        // Whoever sends the form of a new password again would be let in without a code.
+        store.forget_all_answers(state.clock.now()).await?;
+    }
     let is_new = store.set_second_step(secret.as_ref(), used, &password, &owner.session);
     // Of two presses, one turns it on or off.
     if is_new.await? {

@@ -14,12 +14,13 @@ use crate::admin::audit::{self, Actor};
 use crate::domain::password::MAX_PASSWORD_LENGTH;
 use crate::domain::session::{Role, Source};
 use crate::domain::{AuditAction, SecondStep};
-use crate::store::{ADMIN, PasswordShown, Session, SignInClient};
+use crate::store::{ADMIN, FormHash, PasswordShown, Session, SignInClient};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::http::hasher::Requester;
 use crate::web::pages::auth::session;
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::SignInPage;
 use crate::web::pages::visit::{Visitor, html, refused, see};
 use crate::web::pages::words::account as words;
@@ -33,6 +34,19 @@ pub(crate) enum Verdict {
     Wrong,
     /// It was not checked: this is how long to wait after too many wrong ones.
     Wait(Duration),
+}
+
+/// A code of the second step, with the form that it came in: no other may use it again.
+pub(crate) struct Code<'a> {
+    typed: &'a SecretString,
+    form: FormHash,
+}
+
+impl<'a> Code<'a> {
+    pub(crate) fn of(state: &AppState, once: &OnceKey, typed: &'a SecretString) -> Self {
+        let form = once.form(state, &["code", typed.expose_secret()]);
+        Self { typed, form }
+    }
 }
 
 /// Where to go afterwards, and why SkyCMS's session is not enough.
@@ -52,6 +66,8 @@ pub(crate) struct Fields {
     next: Option<String>,
     /// A form that waits for the sign-in.
     kept: Option<String>,
+    #[serde(default)]
+    once: OnceKey,
 }
 
 /// `GET /sign-in`.
@@ -82,8 +98,11 @@ pub(crate) async fn submit(
         kept: fields.kept,
         ..sign_in_page(&state).await?
     };
-    let (username, code) = (typed.username.as_str(), Some(&fields.code));
-    match check(&state, client, username, fields.password, code).await? {
+    let (username, code) = (
+        typed.username.as_str(),
+        Code::of(&state, &fields.once, &fields.code),
+    );
+    match check(&state, client, username, fields.password, Some(&code)).await? {
         Verdict::Right(shown) => {
             note(&state, from, AuditAction::SignedIn).await;
             let response = match typed.kept {
@@ -160,7 +179,7 @@ pub(crate) async fn check(
     client: SignInClient,
     username: &str,
     password: SecretString,
-    code: Option<&SecretString>,
+    code: Option<&Code<'_>>,
 ) -> Result<Verdict> {
     let now = state.clock.now();
     let wait = state.store.wait_before_attempt(client, now).await?;
@@ -202,15 +221,16 @@ pub(crate) async fn check(
     }
 }
 
-/// Whether the code is right. A code works once.
+/// Whether the code is right. A code works once, for one form however often that is sent.
 async fn passes_second_step(
     state: &AppState,
     secret: &SecretString,
-    code: &SecretString,
+    code: &Code<'_>,
 ) -> Result<bool> {
-    let step = SecondStep::parse(ADMIN, secret).map_err(|_| Error::Internal)?;
-    match step.check(code.expose_secret(), state.clock.now()) {
-        Some(used) => Ok(state.store.use_code(used).await?),
+    let (step, now) = (SecondStep::parse(ADMIN, secret), state.clock.now());
+    let step = step.map_err(|_| Error::Internal)?;
+    match step.check(code.typed.expose_secret(), now) {
+        Some(used) => Ok(state.store.use_code(used, &code.form, now).await?),
         None => Ok(false),
     }
 }
