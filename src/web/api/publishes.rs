@@ -26,7 +26,7 @@ use crate::web::api::openapi::{
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::http::turns::LARGE_ITEMS;
+use crate::web::http::turns::{LARGE_BYTES, LARGE_ITEMS};
 use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
 
@@ -102,6 +102,12 @@ impl PublishBody {
                 .collect(),
             edge: view.edge,
         })
+    }
+
+    fn is_large(&self) -> bool {
+        let widened = self.widened.iter().map(|widened| widened.from.len());
+        let lengths = || self.items.iter().map(String::len).chain(widened.clone());
+        lengths().count() > LARGE_ITEMS || lengths().sum::<usize>() > LARGE_BYTES
     }
 
     /// The answer to a publish that is durable.
@@ -227,16 +233,17 @@ pub(crate) async fn create(
     let mut body = PublishBody::as_accepted(&site, first);
     let mut applied = None;
     if let Some(wait) = preferred_wait(&headers) {
-        // Many may wait, and for a minute: none may keep anything large in memory meanwhile.
-        turn = None;
-        if memory.is_some() || body.items.len() > LARGE_ITEMS {
-            body.items = Vec::new();
-            body.widened = Vec::new();
+        // Many may wait, and for a minute: few may keep anything large in memory meanwhile.
+        let room = body
+            .is_large()
+            .then(|| state.open_answers.for_large(site.id));
+        if let Ok(_room) = room.transpose() {
+            turn = None;
+            if let Some(memory) = memory {
+                memory.give_back();
+            }
+            (body, applied) = Box::pin(body_after(&state, &site, body, wait)).await;
         }
-        if let Some(memory) = memory {
-            memory.give_back();
-        }
-        (body, applied) = Box::pin(body_after(&state, &site, body, wait)).await;
     }
     let answer = {
         let state = state.clone();

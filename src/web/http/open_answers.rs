@@ -8,6 +8,9 @@ use crate::store::{SiteId, TokenHash};
 
 /// The most for one session.
 const MAX_PER_SESSION: usize = 16;
+/// The most for one site that keep a large publish in memory, and the most for all.
+const MAX_LARGE_PER_SITE: usize = 4;
+const MAX_LARGE: usize = 16;
 /// The most for one address, which several people may share.
 const MAX_PER_ADDRESS: usize = 128;
 
@@ -18,6 +21,8 @@ pub struct OpenAnswers {
     publishers: KeyedSemaphore<SiteId>,
     addresses: KeyedSemaphore<IpAddr>,
     all: KeyedSemaphore<()>,
+    large_of_site: KeyedSemaphore<SiteId>,
+    large: KeyedSemaphore<()>,
 }
 
 /// The places that one of them takes, until it is dropped.
@@ -32,6 +37,8 @@ impl OpenAnswers {
             publishers: KeyedSemaphore::new(most / 4 + 1),
             addresses: KeyedSemaphore::new(MAX_PER_ADDRESS),
             all: KeyedSemaphore::new(most),
+            large_of_site: KeyedSemaphore::new(MAX_LARGE_PER_SITE),
+            large: KeyedSemaphore::new(MAX_LARGE),
         }
     }
 
@@ -52,6 +59,12 @@ impl OpenAnswers {
     pub(crate) fn for_publishers(&self, site: SiteId) -> Result<OpenAnswer, NoTurn> {
         let own = self.publishers.try_acquire(site)?;
         Ok(vec![own, self.all.try_acquire(())?])
+    }
+
+    /// Room to keep a large publish of a site in memory meanwhile.
+    pub(crate) fn for_large(&self, site: SiteId) -> Result<OpenAnswer, NoTurn> {
+        let own = self.large_of_site.try_acquire(site)?;
+        Ok(vec![own, self.large.try_acquire(())?])
     }
 }
 
