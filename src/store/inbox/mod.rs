@@ -76,7 +76,7 @@ pub enum InboxError {
     ShareFull,
     /// The database did not answer in time. If a commit's answer was lost, it may be stored all the
     /// same: the same key then returns that publish.
-    #[error("the database cannot store it right now")]
+    #[error("the database did not confirm that it is stored")]
     Unavailable,
     /// The database will never store it.
     #[error("the database refuses it")]

@@ -174,7 +174,7 @@ const fn inbox_detail(error: &InboxError) -> &'static str {
             "Too many publishes of this site or token are waiting to be stored; nothing was queued. Try again, and send fewer at a time."
         }
         InboxError::Unavailable => {
-            "The database cannot store it right now; nothing was queued. Try again."
+            "The database did not confirm in time that the publish is stored. It may be stored all the same: a repeat with the same Idempotency-Key or webhook-id is safe, and purges nothing twice."
         }
         InboxError::Refused => OURS,
     }
@@ -243,7 +243,7 @@ impl Error {
             | Self::Inbox(InboxError::Full | InboxError::Unavailable) => (
                 S::SERVICE_UNAVAILABLE,
                 "not-durable",
-                "Cannot be stored right now",
+                "Database not responding",
             ),
             Self::Store(_)
             | Self::Inbox(InboxError::Refused)

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::answers;
 use crate::clock::Clock;
 use crate::domain::{ItemError, PublishRequest};
-use crate::store::StoreError;
+use crate::store::{InboxError, StoreError};
 use crate::web::http::error::Error;
 
 /// How much of a bad path is repeated.
@@ -117,7 +117,7 @@ impl Fault {
             Error::BadRequest(_) => Self::bad_request("MalformedInput", message),
             Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
             Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
-            Error::TookTooLong => Self::unavailable(
+            Error::TookTooLong | Error::Inbox(InboxError::Unavailable) => Self::unavailable(
                 "The answer was not ready in time. The same request can be sent again safely",
             ),
             error if error.retry_after().is_some() => Self::unavailable(&message),

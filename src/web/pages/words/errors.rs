@@ -110,8 +110,8 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         ),
         Error::Store(StoreError::Database(_)) | Error::Inbox(InboxError::Unavailable) => trouble(
             "The database is not responding",
-            "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
-            "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
+            "If you just sent a form, it may have been stored or not. Publishes accepted earlier continue as soon as the database is back.",
+            "Try again in a moment: nothing is stored twice. If the problem persists, whoever runs this service can find the reason in its log.",
         ),
         Error::Store(StoreError::Nul) => trouble(
             "This text cannot be used",
