@@ -115,12 +115,7 @@ async fn an_endpoint_is_tested_once_and_a_choice_of_no_event_is_shown() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let endpoints = "/settings/cdn/notifications";
-    let new = [
-        ("url", "https://hooks.example.com/cdn"),
-        ("kind", "standard"),
-        ("publish.failed", "on"),
-    ];
-    let page = admin.post(endpoints, &new).await.body;
+    let page = admin.post(endpoints, &NEW).await.body;
     let id = between(&page, "<li id=\"endpoint-", "\"");
     let row = |html: &str| between(html, &format!("id=\"endpoint-{id}\""), "</li>").to_owned();
     let once = between(
@@ -192,12 +187,7 @@ async fn the_answer_to_a_form_is_not_reloaded_while_a_delivery_waits() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let endpoints = "/settings/cdn/notifications";
-    let new = [
-        ("url", "https://hooks.example.com/cdn"),
-        ("kind", "standard"),
-        ("publish.failed", "on"),
-    ];
-    let page = admin.post(endpoints, &new).await.body;
+    let page = admin.post(endpoints, &NEW).await.body;
     let id = between(&page, "<li id=\"endpoint-", "\"");
     let (test, rotate) = (
         format!("{endpoints}/{id}/test"),
