@@ -77,7 +77,6 @@ async fn each_error_of_a_get_has_its_meaning() {
     for reply in [
         Reply::Close,
         Reply::Reset,
-        Reply::Hang,
         Reply::http(200, ""),
         Reply::http(200, "garbage"),
         Reply::http(502, ""),
@@ -118,7 +117,6 @@ async fn an_answer_that_is_lost_or_has_no_id_leaves_it_open() {
             None,
         ),
         (Reply::Bytes(cut), AwsError::CONNECTION_CLOSED, None),
-        (Reply::Hang, AwsError::TIMEOUT, None),
         (Reply::http(201, ""), AwsError::UNREADABLE_ANSWER, None),
         (
             Reply::http(201, "<html>Welcome to the hotel</html>"),
@@ -151,6 +149,22 @@ async fn an_answer_that_is_lost_or_has_no_id_leaves_it_open() {
         if status.is_some() {
             assert_eq!(error.http_status, status);
         }
+    }
+}
+
+#[tokio::test]
+async fn silence_leaves_it_open() {
+    let server = Canned::start(vec![Reply::Hang, Reply::Hang]).await;
+    let (silent, settings) = (impatient(&server.endpoint), settings());
+    let created = silent.create_invalidation(&settings, &batch(), None).await;
+    let (distribution, id) = (&settings.distribution_id, "I2J0I21PCUYOIK".parse().unwrap());
+    let got = silent.get_invalidation(&settings, distribution, &id).await;
+    for (outcome, error, left) in [
+        (created.into_str(), created.error(), "unknown"),
+        (got.into_str(), got.error(), "try_later"),
+    ] {
+        assert_eq!(outcome, left, "{error:?}");
+        assert_eq!(error.unwrap().code, AwsError::TIMEOUT);
     }
 }
 

@@ -110,7 +110,7 @@ async fn none_to_be_found_is_said() {
 #[ignore = "run in a child process by none_to_be_found_is_said"]
 async fn finds_none() {
     let server = Canned::start(vec![]).await;
-    let (cloudfront, settings, batch) = (client(&server.endpoint), default_settings(), batch());
+    let (cloudfront, settings, batch) = (impatient(&server.endpoint), default_settings(), batch());
     // All that wait for one search fail with it.
     let create = || cloudfront.create_invalidation(&settings, &batch, None);
     let outcomes = tokio::join!(create(), create(), create());
@@ -155,7 +155,9 @@ async fn an_answer_without_end_holds_no_credentials() {
 #[ignore = "run in a child process by an_answer_without_end_holds_no_credentials"]
 async fn finds_none_in_time() {
     let server = Canned::start(vec![]).await;
-    let outcome = create_at(&server.endpoint, &default_settings()).await;
+    let outcome = impatient(&server.endpoint)
+        .create_invalidation(&default_settings(), &batch(), None)
+        .await;
     assert_ne!(outcome.into_str(), "accepted", "{outcome:?}");
     assert!(server.requests().is_empty(), "{outcome:?}");
 }
