@@ -257,7 +257,7 @@ async fn spoil_secrets(service: &Stepped) {
 
 #[tokio::test]
 async fn the_log_says_once_why_a_site_is_paused_and_again_when_that_changes() {
-    let log = LOG.from_here();
+    let log = LOG.of_this_thread();
     let service = Stepped::start().await;
     service.sandbox.enable_key(false).await;
     service.publish_and_run("/about").await;

@@ -34,7 +34,7 @@ impl Log {
     }
 
     /// What this thread logs from now on, and so a test and the service inside it.
-    pub(crate) fn from_here(&self) -> OwnLog<'_> {
+    pub(crate) fn of_this_thread(&self) -> OwnLog<'_> {
         OwnLog {
             log: self,
             thread: std::thread::current().id(),
