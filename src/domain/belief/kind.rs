@@ -133,8 +133,9 @@ impl Belief {
         }
         let most = (size / 2).max(self.accepted).max(1);
         // What was refused may be an old batch, much larger than what is believed by now.
-        self.most = Some(self.most.map_or(most, |before| before.min(most)));
-        self.refused = Some(size);
+        let least = |before: Option<u32>, now| before.map_or(now, |before| before.min(now));
+        self.most = Some(least(self.most, most));
+        self.refused = Some(least(self.refused, size));
         self.refusal = Some(Refusal {
             items: size,
             why,

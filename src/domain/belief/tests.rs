@@ -170,6 +170,8 @@ fn an_old_batch_that_is_refused_raises_no_belief() {
     belief.lower(300, RefusedFor::Rate, START);
     belief.lower(3_000, RefusedFor::Rate, START);
     assert_eq!(belief.most, Some(150));
+    belief.raise(150, 3_000, at(1));
+    assert_eq!(belief.most, Some(225), "halfway to what was refused first");
 }
 
 #[test]
