@@ -114,10 +114,14 @@ impl Flow {
         }
     }
 
-    /// After a refusal: what was refused has at most emptied the buckets.
-    pub fn without_debt(self) -> Self {
+    /// After a refusal: what was refused has at most emptied the buckets of its kinds.
+    pub fn without_debt(self, refused: KindCounts) -> Self {
+        let left = |kind: Kind| match refused[kind] {
+            0 => self.tokens[kind],
+            _ => self.tokens[kind].max(0.0),
+        };
         Self {
-            tokens: PerKind::each(|kind| self.tokens[kind].max(0.0)),
+            tokens: PerKind::each(left),
             ..self
         }
     }

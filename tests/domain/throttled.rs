@@ -40,24 +40,27 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
 
 #[test]
 fn a_call_that_is_refused_takes_no_more_of_a_rate_than_was_there() {
-    let overdrawn = Flow {
-        tokens: PerKind {
-            files: 3.0,
-            wildcards: -0.5,
-        },
-        refilled_at: START,
-    };
-    let beliefs = Beliefs {
-        flow: Some(overdrawn),
-        ..Beliefs::default()
-    };
-    let verdict = throttled(beliefs, &Limits::default(), Duration::ZERO);
-    let left = verdict.beliefs.flow.map(|flow| flow.tokens);
-    let expected = PerKind {
-        files: 3.0,
-        wildcards: 0.0,
-    };
-    assert_eq!(left, Some(expected));
+    // What accepted files have overdrawn, they have used up.
+    for files in [3.0, -3.0] {
+        let overdrawn = Flow {
+            tokens: PerKind {
+                files,
+                wildcards: -0.5,
+            },
+            refilled_at: START,
+        };
+        let beliefs = Beliefs {
+            flow: Some(overdrawn),
+            ..Beliefs::default()
+        };
+        let verdict = throttled(beliefs, &Limits::default(), Duration::ZERO);
+        let left = verdict.beliefs.flow.map(|flow| flow.tokens);
+        let expected = PerKind {
+            files,
+            wildcards: 0.0,
+        };
+        assert_eq!(left, Some(expected));
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use self::size::{THROTTLED_PAUSE, beside_others, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
-    AwsError, Beliefs, CreateOutcome, Flow, InvalidationId, Item, KindCounts, Limits,
-    MAX_BELIEF_AGE, RefusedFor, Shortage, WaitReason,
+    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, KindCounts, Limits, MAX_BELIEF_AGE,
+    RefusedFor, Shortage, WaitReason,
 };
 
 const MAX_BACKOFF: Duration = Duration::seconds(30);
@@ -160,7 +160,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let size = KindCounts::of(sent.items);
     let mut beliefs = sent.beliefs;
     if outcome.is_refused() {
-        beliefs.flow = beliefs.flow.map(Flow::without_debt);
+        beliefs.flow = beliefs.flow.map(|flow| flow.without_debt(size));
     }
     let mut rate = None;
     let queued = |why, after, error, attempt| AfterCreate::Queued {
