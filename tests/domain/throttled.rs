@@ -18,13 +18,13 @@ fn error(code: &str) -> AwsError {
     }
 }
 
-/// One wildcard, which is throttled so long after the start.
-fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
-    let sent = Sent {
+/// A call whose items are up to the test, so long after the start.
+fn a_call(beliefs: Beliefs, limits: &Limits, after: Duration) -> Sent<'_> {
+    Sent {
         now: START + after,
         planned_at: START,
         waiting_since: START,
-        items: &[item("/news/*")],
+        items: &[],
         unanswered_since: START,
         unknown_since: None,
         throttled: 0,
@@ -34,6 +34,14 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
         limits,
         search: None,
         paused_since: None,
+    }
+}
+
+/// One wildcard, which is throttled so long after the start.
+fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
+    let sent = Sent {
+        items: &[item("/news/*")],
+        ..a_call(beliefs, limits, after)
     };
     after_create(CreateOutcome::Throttled(error("Throttling")), &sent)
 }
@@ -61,6 +69,30 @@ fn a_call_that_is_refused_takes_no_more_of_a_rate_than_was_there() {
         };
         assert_eq!(left, Some(expected));
     }
+}
+
+/// What was learned before a kind was configured no longer holds.
+#[test]
+fn a_batch_of_a_configured_kind_is_cut_in_two_whatever_was_learned_before() {
+    let mut beliefs = Beliefs::default();
+    beliefs.wildcards.lower(2, RefusedFor::Rate, START);
+    let known = PerKind::each(|_| true);
+    let limits = Limits {
+        known,
+        ..Limits::default()
+    };
+    let items: Vec<_> = (0..10).map(|n| item(&format!("/{n}/*"))).collect();
+    let sent = Sent {
+        items: &items,
+        ..a_call(beliefs, &limits, Duration::ZERO)
+    };
+    let full = CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress"));
+    let verdict = after_create(full, &sent);
+    let AfterCreate::Split { pieces, .. } = verdict.after else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(pieces.len(), 2);
+    assert_eq!(verdict.beliefs.wildcards.most, beliefs.wildcards.most);
 }
 
 #[test]

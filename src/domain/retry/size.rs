@@ -75,10 +75,13 @@ pub(super) fn smaller(
     if !size.is_mixed() {
         for kind in size.kinds() {
             let mut belief = *beliefs.of(kind);
+            // What is configured is known: nothing that was learned before holds, and nothing is
+            // remembered against it.
+            let is_known = sent.limits.known[kind];
+            belief.most = belief.most.filter(|_| !is_known);
             belief.lower(size[kind], why, sent.now);
             room.paths_per_request = belief.most.unwrap_or(1);
-            // What is configured is known: nothing is remembered against it.
-            if !sent.limits.known[kind] {
+            if !is_known {
                 *beliefs.of_mut(kind) = belief;
             }
         }
