@@ -150,7 +150,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<WaitNote>)>> {
         let mut connection = self.pool.acquire().await?;
-        Ok(holds(&mut connection, site, now).await?.on(u64::MAX))
+        let holds = holds(&mut connection, site, now).await?;
+        // Settings hold all of them, the month's limit perhaps only some.
+        let settings = holds.why.filter(|(why, _)| *why == WaitReason::Settings);
+        Ok(settings.or_else(|| holds.on(u64::MAX)))
     }
 }
 
@@ -201,19 +204,16 @@ pub(super) async fn holds(
     let Some(row) = row else {
         return Ok(Holds::default());
     };
-    if row.settings {
-        return Ok(Holds {
-            why: Some((WaitReason::Settings, None)),
-            limited: None,
-        });
-    }
     let backlog = row
         .backlog_since
         .filter(|_| row.policy == Policy::Exact)
         .map(|since| WaitNote::Backlog { since });
     let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
     Ok(Holds {
-        why: row.waits_for.map(|why| (why, backlog)),
+        why: match row.settings {
+            true => Some((WaitReason::Settings, None)),
+            false => row.waits_for.map(|why| (why, backlog)),
+        },
         limited: row
             .limited_until
             .filter(|until| *until > now)

@@ -154,6 +154,29 @@ async fn a_monthly_limit_holds_what_was_planned_before_and_is_not_sent_yet() {
     assert_eq!((month.site_paths, month.site_asked), (12, 12));
 }
 
+/// Working settings would not let it go either.
+#[tokio::test]
+async fn what_a_monthly_limit_holds_is_said_to_wait_for_it_also_while_settings_are_rejected() {
+    let service = Stepped::start().await;
+    service.publish_pages("a", 0..3).await;
+    service.run().await;
+    service.sandbox.enable_key(false).await;
+    let large = service.publish_pages("b", 0..3).await;
+    service.run().await;
+    service.allow(limit(4, PastLimit::Hold)).await;
+    service.pass(31).await;
+    let small = service.publish_pages("c", 0..1).await;
+    for (id, why, has_note) in [(&large, "quota", true), (&small, "settings", false)] {
+        let publish = service.api.get_publish(id).await;
+        assert_eq!(publish["waiting_for"], why);
+        assert_eq!(publish["note"].is_string(), has_note, "{publish:#}");
+    }
+    service.sandbox.enable_key(true).await;
+    assert_eq!(service.run_until_ended(&small).await["state"], "completed");
+    service.allow(limit(7, PastLimit::Hold)).await;
+    assert_eq!(service.run_until_ended(&large).await["state"], "completed");
+}
+
 #[tokio::test]
 async fn a_monthly_limit_holds_what_is_searched_for_an_item_at_fault() {
     let service = Stepped::start_with(&[
