@@ -1,11 +1,11 @@
 //! AWS Signature Version 4, the receiving side, as AWS's documentation describes it.
 
-use std::fmt::Write as _;
-
-use aws_lc_rs::{digest, hmac};
+use aws_credential_types::Credentials;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, Request};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::format_description::BorrowedFormatItem;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
@@ -15,14 +15,6 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TOLERANCE: Duration = Duration::minutes(5);
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
-/// Everything that SigV4's URI encoding leaves alone, and the separator.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
-
 /// The parts of an `Authorization` header.
 #[derive(Debug)]
 pub(crate) struct Authorization {
@@ -125,71 +117,50 @@ impl Authorization {
                 ));
             }
         }
-        let to_sign = format!(
-            "{ALGORITHM}\n{timestamp}\n{}/{}/{}/aws4_request\n{}",
-            self.scope_date,
-            self.region,
-            self.service,
-            sha256(self.canonical_request(request).as_bytes()),
-        );
-        let given = hex::decode(&self.signature).unwrap_or_default();
-        hmac::verify(&self.signing_key(secret), to_sign.as_bytes(), &given).or_else(|_unspecified| {
-            refused(
-                "The request signature we calculated does not match the signature you provided. Check your \
-                 AWS Secret Access Key and signing method. Consult the service documentation for details."
-                    .into(),
-            )
-        })
+        let signature = self.sign_again(request, secret, signed_at.assume_utc());
+        let signature = signature.unwrap_or_default();
+        verify_slices_are_equal(signature.as_bytes(), self.signature.as_bytes()).or_else(
+            |_unspecified| {
+                refused(
+                    "The request signature we calculated does not match the signature you provided. Check your \
+                     AWS Secret Access Key and signing method. Consult the service documentation for details."
+                        .into(),
+                )
+            },
+        )
     }
 
-    fn canonical_request(&self, request: &Request<Bytes>) -> String {
-        let mut query: Vec<&str> = request
-            .uri()
-            .query()
-            .map(|query| query.split('&').collect())
-            .unwrap_or_default();
-        query.sort_unstable();
-        let mut canonical = format!(
-            "{}\n{}\n{}\n",
-            request.method(),
-            // Every service but S3 encodes the path as received once more.
-            utf8_percent_encode(request.uri().path(), PATH),
-            query.join("&"),
-        );
-        for name in self.signed_headers.split(';') {
-            let values: Vec<String> = request
-                .headers()
+    /// The signature that AWS's own signer makes; `None` for a request that it cannot sign.
+    fn sign_again(
+        &self,
+        request: &Request<Bytes>,
+        secret: &str,
+        at: OffsetDateTime,
+    ) -> Option<String> {
+        let key = Credentials::new(&self.access_key_id, secret, None, None, "sandbox").into();
+        let headers = request.headers();
+        let signed = self.signed_headers.split(';').flat_map(|name| {
+            // The signer adds the date itself.
+            let values = headers
                 .get_all(name)
                 .iter()
-                .filter_map(|value| value.to_str().ok())
-                .map(|value| value.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
-                .collect();
-            let _infallible = writeln!(canonical, "{name}:{}", values.join(","));
-        }
-        let _infallible = write!(
-            canonical,
-            "\n{}\n{}",
-            self.signed_headers,
-            sha256(request.body())
-        );
-        canonical
-    }
-
-    fn signing_key(&self, secret: &str) -> hmac::Key {
-        let start = hmac::Key::new(hmac::HMAC_SHA256, format!("AWS4{secret}").as_bytes());
-        [
-            &self.scope_date,
-            &self.region,
-            &self.service,
-            "aws4_request",
-        ]
-        .into_iter()
-        .fold(start, |key, part| {
-            hmac::Key::new(
-                hmac::HMAC_SHA256,
-                hmac::sign(&key, part.as_bytes()).as_ref(),
-            )
-        })
+                .filter(move |_| name != "x-amz-date");
+            values.filter_map(move |value| Some((name, value.to_str().ok()?)))
+        });
+        let address = format!("http://{}{}", header(headers, "host")?, request.uri());
+        let body = SignableBody::Bytes(request.body());
+        let request = SignableRequest::new(request.method().as_str(), address, signed, body);
+        let mut settings = SigningSettings::default();
+        settings.excluded_headers = None;
+        let params = v4::SigningParams::builder()
+            .identity(&key)
+            .region(&self.region)
+            .name(&self.service)
+            .time(at.into())
+            .settings(settings)
+            .build();
+        let signed = sign(request.ok()?, &params.ok()?.into()).ok()?;
+        Some(signed.signature().to_owned())
     }
 }
 
@@ -221,10 +192,6 @@ fn required_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .keys()
         .map(HeaderName::as_str)
         .filter(|name| *name == "host" || name.starts_with("x-amz-"))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 /// A header's value when it is readable text.
