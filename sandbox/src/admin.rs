@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::edge;
@@ -19,6 +20,7 @@ use crate::faults::Rule;
 use crate::invalidations::{InvalidationView, Load};
 use crate::ledger::{Counters, Entry};
 use crate::settings::{self, Config, Distribution, Key};
+use crate::state;
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {
@@ -118,40 +120,42 @@ struct Limit {
 
 /// Serialised straight from the state: a long run holds hundreds of thousands of rows.
 #[derive(Serialize)]
-struct StateView<'a> {
-    config: &'a Config,
-    distributions: &'a BTreeMap<String, Distribution>,
-    in_progress: BTreeMap<&'a String, Load>,
-    keys: &'a BTreeMap<String, Key>,
-    faults: &'a [Rule],
-    counters: &'a Counters,
-    invalidations: Vec<InvalidationView<'a>>,
-    ledger: Vec<&'a Entry>,
+pub(crate) struct StateView<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) distributions: &'a BTreeMap<String, Distribution>,
+    pub(crate) in_progress: BTreeMap<&'a String, Load>,
+    pub(crate) keys: &'a BTreeMap<String, Key>,
+    pub(crate) faults: &'a [Rule],
+    pub(crate) counters: &'a Counters,
+    pub(crate) invalidations: Vec<InvalidationView<'a>>,
+    pub(crate) ledger: Vec<&'a Entry>,
+}
+
+impl<'a> StateView<'a> {
+    /// With the newest `limit` invalidations and ledger entries.
+    pub(crate) fn of(state: &'a mut state::State, limit: usize, now: OffsetDateTime) -> Self {
+        let ids = state.distributions.keys();
+        let in_progress = ids.map(|id| (id, state.invalidations.load(id, now)));
+        let in_progress = in_progress.collect();
+        let newest = state.invalidations.newest_first().take(limit);
+        let mut ledger: Vec<_> = state.ledger.after(0).rev().take(limit).collect();
+        ledger.reverse();
+        Self {
+            config: &state.config,
+            distributions: &state.distributions,
+            in_progress,
+            keys: &state.keys,
+            faults: state.faults.rules(),
+            counters: state.ledger.counters(),
+            invalidations: newest.map(|one| one.view(now)).collect(),
+            ledger,
+        }
+    }
 }
 
 async fn read_state(State(app): State<App>, Params(query): Params<Limit>) -> Response {
     let limit = query.limit.unwrap_or(usize::MAX);
-    let now = app.now();
-    let state = &mut *app.state();
-    let in_progress = state
-        .distributions
-        .keys()
-        .map(|id| (id, state.invalidations.load(id, now)))
-        .collect();
-    let newest = state.invalidations.newest_first().take(limit);
-    let mut ledger: Vec<_> = state.ledger.after(0).rev().take(limit).collect();
-    ledger.reverse();
-    Json(StateView {
-        config: &state.config,
-        distributions: &state.distributions,
-        in_progress,
-        keys: &state.keys,
-        faults: state.faults.rules(),
-        counters: state.ledger.counters(),
-        invalidations: newest.map(|one| one.view(now)).collect(),
-        ledger,
-    })
-    .into_response()
+    Json(StateView::of(&mut app.state(), limit, app.now())).into_response()
 }
 
 #[derive(Debug, Default, Deserialize)]
