@@ -135,7 +135,7 @@ async fn a_failed_connection_names_the_server_and_the_cause() {
         assert_says(&said, words);
         assert!(!said.stdout.contains("pass-word"), "{said:?}");
         if !may_pass {
-            run(&variables, &["serve"]).await.assert_failed(1, words);
+            run(&variables, &["serve"]).await.assert_ended(1, words);
         }
     }
 }
@@ -185,7 +185,7 @@ async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() 
     let of_owner = as_role(&variables, &owner);
     let grant = format!("GRANT USAGE, CREATE ON SCHEMA public TO {owner}");
     assert_says(&check(&of_owner).await, &[&grant]);
-    run(&of_owner, &["serve"]).await.assert_failed(1, &[&grant]);
+    run(&of_owner, &["serve"]).await.assert_ended(1, &[&grant]);
     database.change(&grant).await;
     assert_publishes(&of_owner).await;
 
@@ -194,7 +194,7 @@ async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() 
         r#"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{guest}""#
     );
     assert_says(&check(&of_guest).await, &[&grant]);
-    run(&of_guest, &["serve"]).await.assert_failed(1, &[&grant]);
+    run(&of_guest, &["serve"]).await.assert_ended(1, &[&grant]);
     database.change(&grant).await;
     assert_publishes(&of_guest).await;
     check(&of_guest).await.assert_ok();

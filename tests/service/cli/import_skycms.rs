@@ -93,7 +93,7 @@ async fn what_fails_is_a_draft_and_what_was_in_force_stays() {
     let mut wrong = value();
     wrong["DistributionId"] = json!("E2SOMEONEELSES");
     let said = bench.import(&row(json!(3), wrong.clone()), &["-"]).await;
-    said.assert_failed(
+    said.assert_ended(
         1,
         &[
             "E2SOMEONEELSES failed its test and is kept as a draft",
@@ -181,7 +181,7 @@ async fn every_shape_of_the_row_is_read() {
     let mut without = value();
     without["SecretAccessKey"] = json!(null);
     let said = bench.import(&row(json!(3), without), &[]).await;
-    said.assert_failed(2, &["lacks SecretAccessKey; enter it again"]);
+    said.assert_ended(2, &["lacks SecretAccessKey; enter it again"]);
 }
 
 #[tokio::test]
@@ -237,14 +237,14 @@ async fn a_row_that_cannot_be_imported_says_why() {
         (SECRET.to_owned(), "the input is not JSON"),
         (String::new(), "the input is not JSON"),
     ] {
-        bench.import(&row, &[]).await.assert_failed(2, &[words]);
+        bench.import(&row, &[]).await.assert_ended(2, &[words]);
     }
     let said = bench
         .import(&row(json!(3), value()), &["--site", "shop"])
         .await;
-    said.assert_failed(2, &["there is no site `shop`"]);
+    said.assert_ended(2, &["there is no site `shop`"]);
     let said = bench.import("", &["/no/such/file"]).await;
-    said.assert_failed(2, &["/no/such/file cannot be read"]);
+    said.assert_ended(2, &["/no/such/file cannot be read"]);
     assert!(bench.slots().await.is_empty());
     assert!(bench.sandbox.ledger().await.is_empty());
 }
@@ -301,7 +301,7 @@ async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
         "{said:?}"
     );
     let said = bench.import("", &["--publisher-url", "www"]).await;
-    said.assert_failed(2, &["is not an address such as https://www.example.com"]);
+    said.assert_ended(2, &["is not an address such as https://www.example.com"]);
 }
 
 /// It ends the command alone, while it waits for CloudFront.

@@ -120,7 +120,7 @@ async fn each_bad_end_has_its_words() {
     let refusal = json!({ "kind": "error", "code": "InvalidArgument", "message": "Your request contains a bad path." });
     bench.sandbox.fail_creates(1, refusal).await;
     let said = bench.run(&["publish", "--wait", "/about"]).await;
-    said.assert_failed(
+    said.assert_ended(
         1,
         &[
             "failed",
@@ -134,7 +134,7 @@ async fn each_bad_end_has_its_words() {
 
     bench.sandbox.lose_answer().await;
     let said = bench.run(&["publish", "--wait", "/lost"]).await;
-    said.assert_failed(
+    said.assert_ended(
         1,
         &[
             "is unconfirmed: CloudFront accepted it, but cannot be asked whether it has completed",
@@ -145,7 +145,7 @@ async fn each_bad_end_has_its_words() {
 
     bench.sandbox.set_policy(json!(null)).await;
     let said = bench.run(&["publish", "--wait=2", "--json", "/late"]).await;
-    said.assert_failed(
+    said.assert_ended(
         1,
         &[
             "has not ended within 2 s: queued, waits for settings",
@@ -192,7 +192,7 @@ async fn wrong_use_has_an_exit_status_of_its_own() {
             "There is no publish",
         ),
     ] {
-        bench.run(&arguments).await.assert_failed(2, &[words]);
+        bench.run(&arguments).await.assert_ended(2, &[words]);
     }
     for (name, value, words) in [
         ("PUBLISH_TOKEN", "", "PUBLISH_TOKEN: is not set"),
@@ -212,7 +212,7 @@ async fn wrong_use_has_an_exit_status_of_its_own() {
         let mut variables = bench.publisher.clone();
         variables.insert(name.into(), value.into());
         let said = run(&variables, &["publish", "/about"]).await;
-        said.assert_failed(2, &[words]);
+        said.assert_ended(2, &[words]);
         assert!(!said.stderr.contains("skycdn_"), "{said:?}");
     }
     assert!(bench.sandbox.creates().await.is_empty());
@@ -228,7 +228,7 @@ async fn a_service_that_starts_late_gets_it_once() {
         &["publish", "--retry-for", "1", "/about"],
     )
     .await;
-    early.assert_failed(
+    early.assert_ended(
         1,
         &["no answer from", "Connection refused", "--idempotency-key"],
     );
@@ -280,7 +280,7 @@ async fn what_could_not_be_stored_is_sent_again_under_the_same_key() {
         &["publish", "--idempotency-key", "mine", "/about"],
     )
     .await;
-    said.assert_failed(1, &["The site has no CDN settings."]);
+    said.assert_ended(1, &["The site has no CDN settings."]);
     assert!(service.requests()[0].contains("idempotency-key: mine\r\n"));
 }
 
@@ -296,7 +296,7 @@ async fn a_token_that_is_revoked_while_it_waits_is_no_wrong_use() {
     .await;
     let publish = ["publish", "--wait", "/about"];
     let said = run(&publisher(&service.url, TOKEN), &publish).await;
-    said.assert_failed(
+    said.assert_ended(
         1,
         &["publish 0199 cannot be followed any more", "not known"],
     );
@@ -312,7 +312,7 @@ async fn what_goes_on_is_waited_for_at_its_own_site() {
         let service = Canned::start(vec![answer("202 Accepted", "", &queued.to_string())]).await;
         let arguments = ["publish", "--wait=0", "--site", site, "/about"];
         let said = run(&publisher(&service.url, TOKEN), &arguments).await;
-        said.assert_failed(1, &["has not ended within 0 s: queued", command]);
+        said.assert_ended(1, &["has not ended within 0 s: queued", command]);
     }
 }
 
@@ -337,7 +337,7 @@ async fn a_service_that_restarts_is_asked_again_while_there_is_time() {
     for arguments in [vec!["status", id], vec!["status", "--wait=0", id]] {
         let service = Canned::start(vec![away()]).await;
         let said = run(&publisher(&service.url, TOKEN), &arguments).await;
-        said.assert_failed(1, &["not right now"]);
+        said.assert_ended(1, &["not right now"]);
         assert_eq!(service.requests().len(), 1);
     }
 }

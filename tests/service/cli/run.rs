@@ -36,7 +36,7 @@ impl Said {
     }
 
     /// Checks the exit status, and that standard error says each of `words`.
-    pub(crate) fn assert_failed(&self, code: i32, words: &[&str]) {
+    pub(crate) fn assert_ended(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code(), code, "{self:?}");
         for word in words {
             assert!(self.stderr.contains(word), "no `{word}` in {self:?}");

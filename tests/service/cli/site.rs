@@ -39,7 +39,7 @@ async fn a_permission_of_the_environment_is_said_to_come_back() {
     assert!(forbidden.stdout.contains(words), "{forbidden:?}");
     run(&variables, &forbid)
         .await
-        .assert_failed(2, &["could not use the AWS default credentials"]);
+        .assert_ended(2, &["could not use the AWS default credentials"]);
 }
 
 #[tokio::test]
@@ -53,16 +53,16 @@ async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
     assert!(token.starts_with("skycdn_"), "{made:?}");
     run(&variables, &["site", "create", "shop"])
         .await
-        .assert_failed(2, &["there is a site `shop` already"]);
+        .assert_ended(2, &["there is a site `shop` already"]);
     run(&variables, &["site", "create", "My Shop"])
         .await
-        .assert_failed(2, &["must be 1 to 63"]);
+        .assert_ended(2, &["must be 1 to 63"]);
 
     let publisher = publisher(&replica.api.base, token);
     let publish = ["publish", "--site", "shop", "--wait", "/about"];
     eventually("the service to know the site", || async {
         let said = run(&publisher, &publish).await;
-        (said.code() == 1).then(|| said.assert_failed(1, &["no CDN settings"]))
+        (said.code() == 1).then(|| said.assert_ended(1, &["no CDN settings"]))
     })
     .await;
     sandbox
@@ -95,13 +95,13 @@ async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
 
     run(&variables, &["site", "rename", "shop", "shop"])
         .await
-        .assert_failed(2, &["there is a site `shop` already"]);
+        .assert_ended(2, &["there is a site `shop` already"]);
     let renamed = run(&variables, &["site", "rename", "shop", "store"]).await;
     renamed.assert_ok();
     assert!(renamed.stdout.contains("answered 404"), "{renamed:?}");
     eventually("the old name to be gone", || async {
         let said = run(&publisher, &publish).await;
-        (said.code() == 2).then(|| said.assert_failed(2, &["There is no site `shop`"]))
+        (said.code() == 2).then(|| said.assert_ended(2, &["There is no site `shop`"]))
     })
     .await;
     run(
@@ -113,13 +113,13 @@ async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
 
     run(&variables, &["site", "remove", "store"])
         .await
-        .assert_failed(2, &["--yes", "stays accepted"]);
+        .assert_ended(2, &["--yes", "stays accepted"]);
     run(&variables, &["site", "remove", "store", "--yes"])
         .await
         .assert_ok();
     eventually("the site to be gone", || async {
         let said = run(&publisher, &["publish", "--site", "store", "/about"]).await;
-        (said.code() == 2).then(|| said.assert_failed(2, &["There is no site `store`"]))
+        (said.code() == 2).then(|| said.assert_ended(2, &["There is no site `store`"]))
     })
     .await;
     for (arguments, words) in [
@@ -136,7 +136,7 @@ async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
             "`default` stays as it is",
         ),
     ] {
-        run(&variables, &arguments).await.assert_failed(2, &[words]);
+        run(&variables, &arguments).await.assert_ended(2, &[words]);
     }
     let list = run(&variables, &["site", "list", "--json"]).await;
     assert_eq!(
