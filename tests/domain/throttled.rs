@@ -93,6 +93,11 @@ fn a_batch_of_a_configured_kind_is_cut_in_two_whatever_was_learned_before() {
     };
     assert_eq!(pieces.len(), 2);
     assert_eq!(verdict.beliefs.wildcards.most, beliefs.wildcards.most);
+    // Nor is its size suspected while the key's rate is the likelier reason.
+    let throttled = CreateOutcome::Throttled(error("Throttling"));
+    let verdict = after_create(throttled, &sent);
+    assert_eq!(verdict.rate, Some(RateLesson::Throttled));
+    assert!(matches!(verdict.after, AfterCreate::Queued { .. }));
 }
 
 #[test]

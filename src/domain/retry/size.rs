@@ -49,7 +49,8 @@ impl Sent<'_> {
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);
-            belief.most.is_some() && size[kind] > belief.accepted
+            let is_learned = belief.most.is_some() && !self.limits.known[kind];
+            is_learned && size[kind] > belief.accepted
         };
         let grown = Kind::VARIANTS.iter().copied().any(is_trial);
         match self.is_proven(size) {
