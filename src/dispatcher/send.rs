@@ -112,7 +112,8 @@ impl Dispatcher {
         // Each try is a call of its own in the publisher's trace.
         let parent = claim.traceparent.as_ref();
         let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(*self.clock.random())));
-        let outcome = if self.clock.now() < claim.call_before() {
+        let began_at = self.clock.now();
+        let outcome = if began_at < claim.call_before() {
             tokio::select! {
                 outcome = self.cloudfront.create_invalidation(settings, &stored.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
@@ -139,7 +140,7 @@ impl Dispatcher {
                 throttled: stored.throttled,
                 others: claim.others(),
                 spare_call: claim.taking.bucket.next_call().is_none(),
-                beliefs: claim.beliefs(),
+                beliefs: claim.beliefs(began_at),
                 limits: &self.limits,
                 search: claim.search,
                 paused_since: inputs.paused_since,

@@ -69,10 +69,11 @@ impl SendClaim {
         self.inputs.used.less(counted)
     }
 
-    /// What is believed about the distribution once this has been sent.
-    pub fn beliefs(&self) -> Beliefs {
-        let now = self.taking.now;
-        self.inputs.spent(self.stored.needs(now), now)
+    /// What is believed about the distribution once this has been sent, in a call that began then:
+    /// to read and plan may have taken long, in which nothing was spent.
+    pub fn beliefs(&self, began_at: OffsetDateTime) -> Beliefs {
+        self.inputs
+            .spent(self.stored.needs(self.taking.now), began_at)
     }
 }
 

@@ -402,7 +402,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .unwrap();
     let refused = SendRecord {
         verdict: Verdict {
-            beliefs: claim.beliefs(),
+            beliefs: claim.beliefs(now),
             rate: None,
             after: AfterCreate::Queued {
                 why: WaitReason::Settings,
@@ -464,7 +464,7 @@ async fn a_removal_and_the_record_of_a_call_that_was_set_aside_wait_in_no_circle
     service.database.wait_for_locks(1).await;
     let accepted = SendRecord {
         verdict: Verdict {
-            beliefs: claim.beliefs(),
+            beliefs: claim.beliefs(now),
             rate: None,
             after: AfterCreate::InProgress {
                 id: "I2J0I21PCUYOIK".parse().unwrap(),

@@ -468,6 +468,25 @@ async fn paths_a_second_are_kept_and_nothing_is_refused() {
     assert!(outcomes.len() >= 4);
 }
 
+/// To read and plan a long queue takes time, and what is stored of it follows at once.
+#[tokio::test]
+async fn what_a_second_takes_counts_from_the_call_rather_than_from_the_look_before_it() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "10")]).await;
+    service.publish_pages("a", 0..20).await;
+    let held = service.database.hold("SELECT FROM site FOR UPDATE").await;
+    let dispatcher = service.dispatcher.clone();
+    let sending = tokio::spawn(async move { dispatcher.run_pending().await });
+    service.database.wait_for_locks(1).await;
+    service.advance(Duration::seconds(2));
+    held.release().await;
+    sending.await.unwrap().unwrap();
+    assert_eq!(service.sent().await.len(), 1);
+    service.pass(1).await;
+    assert_eq!(service.sent().await.len(), 1, "it may have had to connect");
+    service.pass(1).await;
+    assert_eq!(service.sent().await.len(), 2);
+}
+
 #[tokio::test]
 async fn throttling_waits_for_the_keys_rate_and_spends_no_attempt() {
     let service = Stepped::start_with(&[
