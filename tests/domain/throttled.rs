@@ -1,5 +1,6 @@
 //! What a call that is throttled says: of the rate of calls, or of what the distribution takes.
 
+use skycms_cdn::domain::belief::Belief;
 use skycms_cdn::domain::{
     AfterCreate, AwsError, Beliefs, CreateOutcome, Flow, KindCounts, Limits, PerKind, RateLesson,
     RefusedFor, Sent, Verdict, after_create,
@@ -98,6 +99,39 @@ fn a_batch_of_a_configured_kind_is_cut_in_two_whatever_was_learned_before() {
     let verdict = after_create(throttled, &sent);
     assert_eq!(verdict.rate, Some(RateLesson::Throttled));
     assert!(matches!(verdict.after, AfterCreate::Queued { .. }));
+}
+
+#[test]
+fn a_size_that_was_refused_often_delays_what_waits_no_longer_than_any_belief() {
+    let refused = Belief {
+        most: Some(1),
+        refused: Some(2),
+        refusals: 5,
+        accepted: 1,
+        learned_at: Some(START),
+        ..Belief::default()
+    };
+    let beliefs = Beliefs {
+        wildcards: refused,
+        ..Beliefs::default()
+    };
+    let limits = Limits::default();
+    let most = |waiting_since| {
+        let sent = Sent {
+            items: &[item("/news/*")],
+            waiting_since,
+            ..a_call(beliefs, &limits, Duration::seconds(31))
+        };
+        let accepted = CreateOutcome::Accepted {
+            id: "I2J0I21PCUYOIK".parse().unwrap(),
+            completed: false,
+            created_at: None,
+            request_id: None,
+        };
+        after_create(accepted, &sent).beliefs.wildcards.most
+    };
+    assert_eq!(most(START + Duration::seconds(30)), Some(1));
+    assert_eq!(most(START), Some(2));
 }
 
 #[test]

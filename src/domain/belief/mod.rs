@@ -185,6 +185,15 @@ impl Beliefs {
         }
     }
 
+    /// What is about to be noted as accepted has waited for longer than a belief holds: however
+    /// often a size was refused, it is believed no longer than that.
+    pub fn delays(&mut self, size: KindCounts) {
+        for kind in size.kinds() {
+            let belief = self.of_mut(kind);
+            belief.refusals = belief.refusals.min(1);
+        }
+    }
+
     /// CloudFront gave a usable answer to a call that was not throttled.
     pub fn answered(&mut self, size: KindCounts, now: OffsetDateTime) {
         self.throttled = 0;
