@@ -118,16 +118,17 @@ impl Authorization {
             }
         }
         let signature = self.sign_again(request, secret, signed_at.assume_utc());
-        let signature = signature.unwrap_or_default();
-        verify_slices_are_equal(signature.as_bytes(), self.signature.as_bytes()).or_else(
-            |_unspecified| {
-                refused(
-                    "The request signature we calculated does not match the signature you provided. Check your \
-                     AWS Secret Access Key and signing method. Consult the service documentation for details."
-                        .into(),
-                )
-            },
-        )
+        let given = self.signature.as_bytes();
+        let is_right = signature
+            .is_some_and(|signature| verify_slices_are_equal(signature.as_bytes(), given).is_ok());
+        if !is_right {
+            return refused(
+                "The request signature we calculated does not match the signature you provided. Check your \
+                 AWS Secret Access Key and signing method. Consult the service documentation for details."
+                    .into(),
+            );
+        }
+        Ok(())
     }
 
     /// The signature that AWS's own signer makes; `None` for a request that it cannot sign.
@@ -223,5 +224,19 @@ mod tests {
         );
         assert_eq!(clock_skew(datetime!(2026-11-23 12:15 UTC), now), None);
         assert_eq!(clock_skew(datetime!(2026-11-23 12:25 UTC), now), None);
+    }
+
+    #[test]
+    fn what_cannot_be_signed_has_no_right_signature() {
+        let nothing = "AWS4-HMAC-SHA256 Credential=AKIA/20261123/us-east-1/cloudfront/aws4_request, \
+                       SignedHeaders=x-amz-date, Signature=";
+        let request = Request::builder()
+            .header("authorization", nothing)
+            .header("x-amz-date", "20261123T122000Z");
+        let request = request.body(Bytes::new()).unwrap();
+        let authorization = Authorization::parse(request.headers()).unwrap();
+        let now = datetime!(2026-11-23 12:20 UTC);
+        let verified = authorization.verify(&request, "a secret", "us-east-1", now);
+        assert_eq!(verified.unwrap_err().code, "SignatureDoesNotMatch");
     }
 }
