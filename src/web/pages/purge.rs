@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde::Deserialize;
 use strum::IntoStaticStr;
+use time::Duration;
 
 use crate::domain::{AuditAction, Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::IdempotencyKey;
@@ -19,6 +20,9 @@ use crate::web::pages::visit::{Visit, html, not_accepted};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::publishing::{DryRun, dry_run};
 use crate::web::state::AppState;
+
+/// How soon after the first a second press of “Purge” counts as a double click.
+const DOUBLE_CLICK: Duration = Duration::minutes(1);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -160,11 +164,17 @@ async fn purge(
     canonical: Canonical,
     once: &OnceKey,
 ) -> Result<Response> {
-    let form = once.form(&visit.state, &["purge", text]);
-    let key = IdempotencyKey::of_form(&form);
+    let (state, now) = (&visit.state, visit.state.clock.now());
+    let form = once.form(state, &["purge", text]);
+    let key = Some(IdempotencyKey::of_form(&form));
     let Canonical { items, widened, .. } = canonical;
-    let (id, is_new) = visit.publish(items, widened, key).await?;
-    if is_new {
+    let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
+    if repeated.is_some_and(|first| now - first > DOUBLE_CLICK) {
+        // Not a double click: somebody came back to the page and wants the same thing again. Without
+        // scripts, a browser restores it with its key.
+        (id, repeated) = visit.publish(items, widened, None).await?;
+    }
+    if repeated.is_none() {
         let detail = words::purged(text);
         visit.audit(AuditAction::Purged, Some(detail)).await;
     }

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::layout::{layout, path_of};
@@ -153,14 +154,14 @@ impl Visit {
         see(&self.state, &self.path(page))
     }
 
-    /// Publishes by hand. Returns the publish's ID, and whether it is new: it may be an earlier one
-    /// with the same key.
+    /// Publishes by hand. Returns the publish's ID, and, if it is an earlier one with the same key,
+    /// when that was received.
     pub(crate) async fn publish(
         &self,
         items: Vec<Item>,
         widened: Vec<Widened>,
-        idempotency_key: IdempotencyKey,
-    ) -> Result<(Uuid, bool)> {
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> Result<(Uuid, Option<OffsetDateTime>)> {
         let state = &self.state;
         let id = state.clock.id();
         let publish = NewPublish {
@@ -169,12 +170,13 @@ impl Visit {
             received_at: state.clock.now(),
             items,
             widened,
-            idempotency_key: Some(idempotency_key),
+            idempotency_key,
             traceparent: None,
             publisher: self.visitor.publisher(),
         };
         let first = accept(state, &self.site, publish).await?;
-        Ok((first.id, first.id == id))
+        let is_repeat = first.id != id;
+        Ok((first.id, is_repeat.then_some(first.received_at)))
     }
 
     /// Records in the audit log what they have done to the site.

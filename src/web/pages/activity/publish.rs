@@ -62,9 +62,9 @@ pub(crate) async fn retry(
         .into_iter()
         .filter(|widened| items.contains(&widened.to))
         .collect();
-    let key = IdempotencyKey::of_retry(id);
-    let (shown, is_new) = visit.publish(items, widened, key).await?;
-    if is_new {
+    let key = Some(IdempotencyKey::of_retry(id));
+    let (shown, repeated) = visit.publish(items, widened, key).await?;
+    if repeated.is_none() {
         let detail = Some(id.to_string());
         visit.audit(AuditAction::TriedAgain, detail).await;
     }

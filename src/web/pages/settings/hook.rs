@@ -40,10 +40,10 @@ pub(crate) async fn send_test(visit: Visit, button: Button) -> Result<Response> 
     let form = button
         .once
         .form(&visit.state, &["test publish", &visit.site.name]);
-    let key = IdempotencyKey::of_form(&form);
+    let key = Some(IdempotencyKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
-    let (id, is_new) = visit.publish(vec![item], Vec::new(), key).await?;
-    if is_new {
+    let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
+    if repeated.is_none() {
         let detail = Some(TEST_PATH.to_owned());
         visit.audit(AuditAction::Purged, detail).await;
     }
