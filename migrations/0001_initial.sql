@@ -516,12 +516,19 @@ CREATE TABLE account (
     password_hash  text NOT NULL,
     changed_at     timestamptz NOT NULL,
     second_step    bytea,
-    code_used      bigint
+    code_used      bigint,
+    code_used_at   timestamptz,
+    code_form      bytea,
+    password_form  bytea
 );
 COMMENT ON TABLE account IS 'Users with a password here. There is one, `admin`, as soon as its password is set.';
 COMMENT ON COLUMN account.second_step IS
     'The sealed secret that an authenticator app shares (TOTP), with the account as associated data; NULL: the password is enough.';
-COMMENT ON COLUMN account.code_used IS 'The half-minute of the last code that was used: none works twice.';
+COMMENT ON COLUMN account.code_used IS 'The half-minute of the last code that was used: none works in two forms.';
+COMMENT ON COLUMN account.code_form IS
+    'SHA-256 of the one-time key and the code of the form that used it, and may be sent again for some seconds after code_used_at.';
+COMMENT ON COLUMN account.password_form IS
+    'SHA-256 of the one-time key and the session or link of the form that set the password, and may be sent again for some minutes after changed_at.';
 COMMENT ON COLUMN account.password_hash IS 'argon2id, as a PHC string.';
 
 CREATE TABLE set_up_link (

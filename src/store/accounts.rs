@@ -11,6 +11,10 @@ use super::{FormHash, Result, Store};
 
 pub const ADMIN: &str = "admin";
 const LINK_LIFETIME: Duration = Duration::hours(1);
+/// How long a form that used a code may bring it again, and one that set the password counts as
+/// pressed again.
+const SAME_CODE: Duration = Duration::seconds(10);
+const SAME_PASSWORD: Duration = Duration::minutes(10);
 /// How long a browser is remembered after its last sign-in.
 pub(super) const DEVICE_MEMORY: Duration = Duration::days(365);
 
@@ -21,6 +25,14 @@ pub enum PasswordProof<'a> {
     Link(&'a TokenHash),
     /// The password with this hash, in this session: turning the second step on ends sessions.
     Current(&'a str, &'a TokenHash),
+}
+
+/// What was right when somebody showed the password.
+pub struct PasswordShown {
+    /// The password's hash.
+    pub hash: String,
+    /// Whether the second step was passed too.
+    pub with_code: bool,
 }
 
 impl Store {
@@ -55,8 +67,8 @@ impl Store {
     /// Sets the admin's password and ends the admin's sessions, if the proof still holds: a link is
     /// used up by it. Whoever uses a link may also have lost their authenticator app, so the
     /// password alone is enough again; and their browser may be in other hands, so all known
-    /// browsers are forgotten. Returns whether the password was set. If so, its hash is kept as the
-    /// answer to `form`.
+    /// browsers are forgotten. Returns whether the password was set. If so, it is known as the one
+    /// that `form` has set.
     pub async fn set_password(
         &self,
         hash: &str,
@@ -64,7 +76,6 @@ impl Store {
         form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        self.forget_answers(now).await?;
         let (link, current) = match proof {
             PasswordProof::Link(link) => (Some(link), None),
             PasswordProof::Current(hash, session) => (None, Some((hash, session))),
@@ -102,8 +113,9 @@ impl Store {
             }
         }
         let set = sqlx::query!(
-            "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3)
+            "INSERT INTO account (name, password_hash, changed_at, password_form) VALUES ($1, $2, $3, $6)
              ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at,
+               password_form = EXCLUDED.password_form,
                second_step = CASE WHEN $4 THEN NULL ELSE account.second_step END
              WHERE $5::text IS NULL OR account.password_hash = $5",
             ADMIN,
@@ -111,6 +123,7 @@ impl Store {
             now,
             link.is_some(),
             current.map(|(hash, _)| hash),
+            &form[..],
         )
         .execute(&mut *tx)
         .await?;
@@ -125,9 +138,27 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        self.keep_answer(&mut tx, form, &hash.into(), now).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// The password in force, if this form has set it not long ago. Turning the second step on or
+    /// off ends that, so if it is on, whoever sent the form has passed it.
+    pub async fn password_set_by(
+        &self,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<PasswordShown>> {
+        Ok(sqlx::query_as!(
+            PasswordShown,
+            r#"SELECT password_hash as hash, second_step IS NOT NULL as "with_code!"
+               FROM account WHERE name = $1 AND password_form = $2 AND changed_at >= $3"#,
+            ADMIN,
+            &form[..],
+            now - SAME_PASSWORD,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
     }
 
     /// The secret shared with the admin's authenticator app, or `None` if the password is enough.
@@ -157,7 +188,7 @@ impl Store {
         let mut tx = self.begin().await?;
         end_links(&mut tx).await?;
         let done = sqlx::query!(
-            "UPDATE account SET second_step = $2, code_used = $3
+            "UPDATE account SET second_step = $2, code_used = $3, code_form = NULL, password_form = NULL
              WHERE name = $1 AND password_hash = $4 AND (second_step IS NULL) <> ($2::bytea IS NULL)",
             ADMIN,
             sealed,
@@ -183,23 +214,22 @@ impl Store {
     }
 
     /// Uses up the code of that half-minute. Returns whether neither it nor a later one had been
-    /// used before, or by an earlier press of the same form.
+    /// used before, or just now by an earlier press of the same form.
     pub async fn use_code(&self, code: i64, form: &FormHash, now: OffsetDateTime) -> Result<bool> {
-        self.forget_answers(now).await?;
-        let mut tx = self.begin().await?;
         let done = sqlx::query!(
-            "UPDATE account SET code_used = $2 WHERE name = $1 AND (code_used IS NULL OR code_used < $2)",
+            "UPDATE account SET code_used = $2, code_form = $3,
+               code_used_at = CASE WHEN code_used = $2 THEN code_used_at ELSE $4 END
+             WHERE name = $1
+               AND (code_used IS NULL OR code_used < $2 OR code_used = $2 AND code_form = $3 AND code_used_at > $5)",
             ADMIN,
             code,
+            &form[..],
+            now,
+            now - SAME_CODE,
         )
-        .execute(&mut *tx)
+        .execute(&self.pool)
         .await?;
-        if done.rows_affected() != 1 {
-            return Ok(self.form_answer(form, now).await?.is_some());
-        }
-        self.note_end(&mut tx, form, now).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(done.rows_affected() == 1)
     }
 
     /// Stores a one-time link that sets the admin's password within an hour.
@@ -247,6 +277,18 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// From now on no form of the admin's counts as pressed again. Called before sessions are ended:
+/// setting the password locks in the same order, so the two cannot deadlock.
+pub(super) async fn end_presses(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!(
+        "UPDATE account SET code_form = NULL, password_form = NULL WHERE name = $1",
+        ADMIN,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Ends all links that set the password. Called before the account is changed: using a link locks

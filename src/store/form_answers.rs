@@ -161,11 +161,6 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes all answers: no form is answered again with what was true before.
-    pub async fn forget_all_answers(&self, now: OffsetDateTime) -> Result<()> {
-        self.forget_answers(now + KEPT).await
-    }
-
     /// What a form was answered with, if that was not long ago.
     pub async fn form_answer(
         &self,

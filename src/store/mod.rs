@@ -68,7 +68,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
-pub use accounts::{ADMIN, PasswordProof};
+pub use accounts::{ADMIN, PasswordProof, PasswordShown};
 use alive::Alive;
 pub use alive::DatabaseTimeouts;
 pub use audit::{AuditFilter, AuditRecord};
@@ -105,7 +105,7 @@ pub use refused::{PublishApi, RefusedCall, RefusedCalls};
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
-pub use sessions::{Beginning, ListedSession, PasswordShown, Session, Theme};
+pub use sessions::{Beginning, ListedSession, Session, Theme};
 pub use settings::{SavedSettings, SettingsVersion, Slot, TestRun};
 pub use sign_in_attempts::SignInClient;
 pub use site_changes::FirstProofs;

@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::accounts::ADMIN;
+use super::accounts::{ADMIN, PasswordShown, end_presses};
 use super::hash::TokenHash;
 use super::{FormHash, Result, Site, SiteId, Store};
 use crate::domain::session::{IDLE, Role, Source};
@@ -69,14 +69,6 @@ pub struct Beginning {
     /// session has none.
     pub issuer: Option<TokenHash>,
     pub at: OffsetDateTime,
-}
-
-/// What was right when somebody showed the password.
-pub struct PasswordShown {
-    /// The password's hash.
-    pub hash: String,
-    /// Whether the second step was passed too.
-    pub with_code: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -243,6 +235,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let mut tx = self.begin().await?;
+        end_presses(&mut tx).await?;
         let done = sqlx::query!(
             "DELETE FROM session WHERE id = $1 AND ($2::text IS NULL OR user_name = $2 AND source = $3)",
             id,
@@ -265,6 +258,8 @@ impl Store {
         of: Option<(&str, Source)>,
         own: Option<&TokenHash>,
     ) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        end_presses(&mut tx).await?;
         let done = sqlx::query!(
             "DELETE FROM session
              WHERE token_hash IS DISTINCT FROM $1 AND ($2::text IS NULL OR user_name = $2 AND source = $3)",
@@ -272,8 +267,9 @@ impl Store {
             of.map(|(user, _)| user),
             of.map(|(_, source)| source.into_str()),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected())
     }
 

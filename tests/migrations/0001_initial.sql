@@ -143,9 +143,10 @@ VALUES (sha256('session of SkyCMS'), 'ada@example.com', 'editor', 'skycms', true
   now() + interval '7 hours', '01a209ba-d345-7216-9ce4-62084b7389d9', now() - interval '2 hours', '127.0.0.1',
   sha256('issuer'), '{1}', 'dark');
 -- `GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ`
-INSERT INTO account (name, password_hash, changed_at, second_step, code_used) VALUES
+INSERT INTO account (name, password_hash, changed_at, second_step, code_used, code_used_at, code_form, password_form) VALUES
   ('somebody', 'no hash', now() - interval '1 day',
-   '\x016465666768696a6b6c6d6e6f0f5e84223ea714c8793b6cbc8b2a20ac05875c4ecc22b124e0889f1caaecef1974eec55b4d277dbd99be7c94d1d0e558', 59000000);
+   '\x016465666768696a6b6c6d6e6f0f5e84223ea714c8793b6cbc8b2a20ac05875c4ecc22b124e0889f1caaecef1974eec55b4d277dbd99be7c94d1d0e558', 59000000,
+   now() - interval '1 hour', sha256('code'), sha256('password'));
 -- `https://hooks.example.com/services/of/the/sample`, and the secret of the hook
 INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, failures, failing_since, next_at,
                       storm_until, off_at, lease_token, lease_until) VALUES

@@ -4,6 +4,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
+use skycms_cdn::domain::session::Role;
 use skycms_cdn::store::{PasswordProof, hash};
 use time::Duration;
 
@@ -156,8 +157,9 @@ async fn a_second_press_signs_in_with_the_same_code() {
         let answer = thief.post("/sign-in", &fields(password, once)).await;
         assert_eq!(answer.status, 401, "{once}");
     }
-    service.time.advance(Duration::seconds(90));
+    service.time.advance(Duration::seconds(11));
     assert_eq!(thief.post("/sign-in", &form).await.status, 401, "too late");
+    service.time.advance(Duration::seconds(79));
 
     let page = first.get("/password/second-step").await.body;
     let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
@@ -170,6 +172,74 @@ async fn a_second_press_signs_in_with_the_same_code() {
     let path = "/password/second-step/remove";
     let (one, two) = tokio::join!(first.post(path, &off), second.post(path, &off));
     assert_eq!((one.status, two.status), (303, 303));
+}
+
+const NEW: &str = "seven grey herons at dawn";
+
+/// A form of a new password, as a double click sends it.
+const CHANGE: [(&str, &str); 4] = [
+    ("current_password", PASSWORD),
+    ("new_password", NEW),
+    ("repeat_password", NEW),
+    ("once", "copied"),
+];
+
+/// Sends a form, signs out everywhere, and sends a copy from the browser as it was before.
+async fn send_after_signing_out(owner: &mut Browser, path: &str, form: &[(&str, &str)]) {
+    let mut thief = owner.clone();
+    assert_eq!(owner.post(path, form).await.location(), "/activity");
+    assert_eq!(owner.get("/activity").await.status, 200);
+    owner.post("/sign-out-everywhere", &[]).await;
+    thief.post(path, form).await;
+    assert_eq!(thief.get("/activity").await.status, 303, "signed in");
+}
+
+#[tokio::test]
+async fn a_copied_code_signs_nobody_in_after_signing_out_everywhere() {
+    let service = Service::start().await;
+    let secret = turn_on(&service).await;
+    let code = code(&service, &secret);
+    let form = [
+        ("username", "admin"),
+        ("password", PASSWORD),
+        ("code", &code),
+        ("once", "copied"),
+    ];
+    send_after_signing_out(&mut service.browser(), "/sign-in", &form).await;
+}
+
+#[tokio::test]
+async fn a_copied_new_password_signs_nobody_in_after_signing_out_everywhere() {
+    let service = Service::start().await;
+    turn_on(&service).await;
+    let mut owner = service.signed_in(Role::Admin).await;
+    send_after_signing_out(&mut owner, "/password", &CHANGE).await;
+}
+
+#[tokio::test]
+async fn turning_the_second_step_on_keeps_the_answers_of_other_forms() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    let mut thief = owner.clone();
+    let changed = owner.post("/password", &CHANGE).await;
+    assert_eq!(changed.location(), "/activity");
+    let token = [("name", "deploy"), ("once", "another form")];
+    let page = owner.post("/settings/cdn/tokens", &token).await.body;
+    let shown = between(&page, "id=\"reveal-1\"", "</pre>");
+    let secret = offered(&mut owner).await;
+    let code = code(&service, &secret);
+    let on = [
+        ("secret", secret.expose_secret()),
+        ("current_password", NEW),
+        ("code", &code),
+    ];
+    let on = owner.post("/password/second-step", &on).await;
+    assert_eq!(on.status, 303);
+    thief.post("/password", &CHANGE).await;
+    assert_eq!(thief.get("/activity").await.status, 303, "without a code");
+    let page = owner.post("/settings/cdn/tokens", &token).await.body;
+    assert!(page.contains(shown), "the token is lost");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Setting the admin's password, with the one-time link or the old password.
 
-use std::net::IpAddr;
-
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -17,6 +15,7 @@ use crate::store::{ADMIN, FormHash, PasswordProof, PasswordShown, SignInClient, 
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
+use crate::web::http::hasher::Requester;
 use crate::web::pages::auth::session;
 use crate::web::pages::auth::sign_in::{Code, Verdict, admin, check, note, wait_words};
 use crate::web::pages::layout::layout;
@@ -50,16 +49,19 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    fn form(&self, state: &AppState, page: &str) -> FormHash {
-        let new = self.new_password.expose_secret();
-        self.once.form(state, &[page, new])
+    /// The form, with the link or the session that it was sent with.
+    fn form(&self, state: &AppState, sent_with: &TokenHash) -> FormHash {
+        self.once.form(state, &[&hex::encode(sent_with)])
     }
-}
 
-/// The hash of the password that an earlier press of the same button has set.
-async fn set_before(state: &AppState, form: &FormHash) -> Result<Option<String>> {
-    let hash = state.store.form_answer(form, state.clock.now()).await?;
-    Ok(hash.map(|hash| hash.expose_secret().to_owned()))
+    /// The new password, if an earlier press of the same button has set it.
+    async fn set_before(&self, state: &AppState, form: &FormHash) -> Result<Option<PasswordShown>> {
+        let set = state.store.password_set_by(form, state.clock.now()).await?;
+        let Some(set) = set else { return Ok(None) };
+        let turn = state.hasher.turn(Requester::Known).await?;
+        let is_new = turn.checks(self.new_password.clone(), Some(set.hash.clone()));
+        Ok(is_new.await.then_some(set))
+    }
 }
 
 /// `GET /set-up?token=…`.
@@ -81,17 +83,15 @@ pub(crate) async fn set_up(
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let (link, form) = (link.stored(), fields.form(&state, "set-up"));
+    let link = link.stored();
+    let form = fields.form(&state, &link);
     let page = see(&state, "/settings/cdn");
-    let sign_in = async |hash| {
-        let with_code = false;
-        let shown = PasswordShown { hash, with_code };
-        session::begin(&state, &headers, from, &admin(), Some(&shown), page).await
-    };
+    let sign_in =
+        async |shown| session::begin(&state, &headers, from, &admin(), Some(&shown), page).await;
     // Hashing is costly: it takes a link that works.
     if !works(&state, &link).await? {
-        let hash = set_before(&state, &form).await?;
-        return sign_in(hash.ok_or(Error::LinkExpired)?).await;
+        let set = fields.set_before(&state, &form).await?;
+        return sign_in(set.ok_or(Error::LinkExpired)?).await;
     }
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
@@ -101,11 +101,12 @@ pub(crate) async fn set_up(
     let now = state.clock.now();
     let proof = PasswordProof::Link(&link);
     if !state.store.set_password(&hash, proof, &form, now).await? {
-        let hash = set_before(&state, &form).await?;
-        return sign_in(hash.ok_or(Error::LinkExpired)?).await;
+        let set = fields.set_before(&state, &form).await?;
+        return sign_in(set.ok_or(Error::LinkExpired)?).await;
     }
     note(&state, from, AuditAction::SetPassword).await;
-    sign_in(hash).await
+    let with_code = false;
+    sign_in(PasswordShown { hash, with_code }).await
 }
 
 async fn works(state: &AppState, link: &TokenHash) -> Result<bool> {
@@ -142,8 +143,8 @@ impl FromRequestParts<AppState> for Owner {
 pub(super) enum Proved {
     /// It is the password with this hash.
     Yes(String),
-    /// It was, until an earlier press of the same button set the one with this hash.
-    Before(String),
+    /// It was, until an earlier press of the same button set this one.
+    Before(PasswordShown),
     /// What to answer instead, and with which status.
     No(StatusCode, String),
 }
@@ -156,17 +157,17 @@ impl Owner {
         &self,
         password: SecretString,
         code: Option<&Code<'_>>,
-        form: Option<&FormHash>,
+        form: Option<(&Fields, &FormHash)>,
         wrong: &str,
     ) -> Result<Proved> {
         let (state, client) = (&self.visitor.state, SignInClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
             Verdict::Right(shown) => Proved::Yes(shown.hash),
             Verdict::Wrong => {
-                if let Some(form) = form
-                    && let Some(hash) = set_before(state, form).await?
+                if let Some((fields, form)) = form
+                    && let Some(set) = fields.set_before(state, form).await?
                 {
-                    return Ok(Proved::Before(hash));
+                    return Ok(Proved::Before(set));
                 }
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await;
@@ -193,25 +194,27 @@ pub(crate) async fn change(
         Ok(password) => password,
         Err(errors) => return not_accepted(change_page(&owner, errors)),
     };
-    let (from, form) = (owner.visitor.user.from, fields.form(state, "password"));
+    let (from, form) = (owner.visitor.user.from, fields.form(state, &owner.session));
     let proved = owner.prove(
-        fields.current_password,
+        fields.current_password.clone(),
         None,
-        Some(&form),
+        Some((&fields, &form)),
         words::NOT_CURRENT,
     );
-    let hash = match proved.await? {
+    let shown = match proved.await? {
         Proved::Yes(current) => {
             let (hash, now) = (state.hasher.hash(&password).await?, state.clock.now());
             let proof = PasswordProof::Current(&current, &owner.session);
             if state.store.set_password(&hash, proof, &form, now).await? {
                 note(state, from, AuditAction::ChangedPassword).await;
-                Some(hash)
+                // The session would have ended if a code was asked for since.
+                let with_code = true;
+                Some(PasswordShown { hash, with_code })
             } else {
-                set_before(state, &form).await?
+                fields.set_before(state, &form).await?
             }
         }
-        Proved::Before(hash) => Some(hash),
+        Proved::Before(set) => Some(set),
         Proved::No(status, error) => {
             let errors = PasswordErrors {
                 current: Some(error),
@@ -220,27 +223,12 @@ pub(crate) async fn change(
             return refused(status, change_page(&owner, errors));
         }
     };
-    match hash {
-        Some(hash) => changed(state, &headers, from, hash).await,
-        // Somebody else has set another one, or has ended the session.
-        None => Ok(see(state, "/activity")),
-    }
-}
-
-/// Signs in whoever has changed the password to the one with this hash.
-async fn changed(
-    state: &AppState,
-    headers: &HeaderMap,
-    from: IpAddr,
-    hash: String,
-) -> Result<Response> {
-    let shown = PasswordShown {
-        hash,
-        // The session that this one follows would have ended if it was asked for since.
-        with_code: true,
-    };
     let page = see(state, "/activity");
-    session::begin(state, headers, from, &admin(), Some(&shown), page).await
+    match shown {
+        Some(shown) => session::begin(state, &headers, from, &admin(), Some(&shown), page).await,
+        // Somebody else has set another one, or has ended the session.
+        None => Ok(page),
+    }
 }
 
 /// In front of `POST /password`: a second press comes from a session that the first one has ended.
@@ -256,10 +244,13 @@ pub(crate) async fn answer_again(
     let request = || Request::from_parts(parts.clone(), Body::from(body.clone()));
     let answer = next.run(request()).await;
     if let Some(Reader(None)) = answer.extensions().get()
+        && let Some(session) = session::of_tab(&state, &parts.headers)
         && let Ok(Form(fields)) = Form::<Fields>::from_request(request(), &state).await
-        && let Some(hash) = set_before(&state, &fields.form(&state, "password")).await?
+        && let form = fields.form(&state, &session)
+        && let Some(set) = fields.set_before(&state, &form).await?
     {
-        return changed(&state, &parts.headers, from, hash).await;
+        let page = see(&state, "/activity");
+        return session::begin(&state, &parts.headers, from, &admin(), Some(&set), page).await;
     }
     Ok(answer)
 }

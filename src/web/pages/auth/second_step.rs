@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::password::{Owner, Proved};
 use super::sign_in::Code;
 use crate::domain::{AuditAction, SecondStep};
-use crate::store::ADMIN;
+use crate::store::{ADMIN, PasswordShown};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::once::OnceKey;
@@ -75,15 +75,10 @@ async fn set(
     let (step, used) = new.unzip();
     let proved = owner.prove(password, code, None, words::NOT_BOTH);
     let password = match proved.await? {
-        Proved::Yes(hash) | Proved::Before(hash) => hash,
+        Proved::Yes(hash) | Proved::Before(PasswordShown { hash, .. }) => hash,
         Proved::No(status, error) => return refused(status, page(owner, step, Some(error))?),
     };
-    let state = &owner.visitor.state;
-    let (store, secret) = (&state.store, step.map(SecondStep::secret));
-    if step.is_some() {
-        // Whoever sends the form of a new password again would be let in without a code.
-        store.forget_all_answers(state.clock.now()).await?;
-    }
+    let (store, secret) = (&owner.visitor.state.store, step.map(SecondStep::secret));
     let is_new = store.set_second_step(secret.as_ref(), used, &password, &owner.session);
     // Of two presses, one turns it on or off.
     if is_new.await? {

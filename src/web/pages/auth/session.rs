@@ -296,6 +296,11 @@ pub(crate) async fn known_device(
     }
 }
 
+/// The session of a browser tab, which may have ended.
+pub(crate) fn of_tab(state: &AppState, headers: &HeaderMap) -> Option<TokenHash> {
+    cookie(state, headers, SESSION)
+}
+
 /// The hash of the token in a cookie.
 fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash> {
     sent(state, headers, name).map(|token| hash(&token))
