@@ -1,5 +1,5 @@
 //! Byte by byte, through pipes, and in time that passes only while nothing else happens.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +46,7 @@ fn router() -> Router {
                 "slept"
             }),
         )
+        .route("/panic", get(async || -> &str { panic!("a bug") }))
 }
 
 /// Clients that connect, in place of a socket.
@@ -292,4 +293,37 @@ async fn what_does_not_end_in_time_is_cut() {
     service.stop.cancel();
     assert!(endless.is_closed_after(options().finish).await);
     service.served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_nobody_who_waits_for_room() {
+    let service = Service::start(ServeOptions {
+        connections: 1,
+        ..options()
+    });
+    let (mut endless, mut waiting) = (service.connect(), service.connect());
+    endless.get("/sleep/3600").await;
+    sleep(Duration::from_millis(1)).await;
+    waiting.get("/").await;
+    service.stop.cancel();
+    assert!(waiting.is_closed_after(options().grace).await);
+    let left = options().finish - options().grace;
+    assert!(endless.is_closed_after(left).await);
+    service.served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_gives_its_place_back() {
+    let service = Service::start(ServeOptions {
+        connections: 1,
+        ..options()
+    });
+    for _ in 0..3 {
+        let mut client = service.connect();
+        client.get("/panic").await;
+        assert!(client.is_closed_within(Duration::from_secs(1)).await);
+    }
+    let mut next = service.connect();
+    next.get("/").await;
+    assert!(next.answer().await.ends_with("hello"));
 }
