@@ -111,7 +111,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::Store(StoreError::Database(_)) | Error::Inbox(InboxError::Unavailable) => trouble(
             "The database is not responding",
             "If you just sent a form, it may have been stored or not. Publishes accepted earlier continue as soon as the database is back.",
-            "Try again in a moment: nothing is stored twice. If the problem persists, whoever runs this service can find the reason in its log.",
+            "Try again in a moment: what is sent again at once is not stored twice. If the problem persists, whoever runs this service can find the reason in its log.",
         ),
         Error::Store(StoreError::Nul) => trouble(
             "This text cannot be used",
