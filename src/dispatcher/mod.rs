@@ -306,7 +306,7 @@ impl Dispatcher {
 #[derive(Debug, Default)]
 struct ClockWatch {
     seen_at: Option<OffsetDateTime>,
-    /// When that was last made sure of; `None` if it has to be again.
+    /// When clocks were last healed; `None` if that is due.
     healed_at: Option<OffsetDateTime>,
 }
 

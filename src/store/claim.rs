@@ -69,8 +69,8 @@ impl SendClaim {
         self.inputs.used.less(counted)
     }
 
-    /// What is believed about the distribution once this has been sent, in a call that began then:
-    /// to read and plan may have taken long, in which nothing was spent.
+    /// What is believed about the distribution once this has been sent, in a call that began at
+    /// `began_at`: reading and planning may have taken long, and nothing was spent meanwhile.
     pub fn beliefs(&self, began_at: OffsetDateTime) -> Beliefs {
         self.inputs
             .spent(self.stored.needs(self.taking.now), began_at)

@@ -34,7 +34,7 @@ pub struct PollClaim {
     /// The site's settings in force, `None` if they were removed; or why AWS cannot be called with
     /// them.
     pub settings: Result<Option<Settings>, AwsError>,
-    /// The version of the site's settings that those are at least.
+    /// The version of the site's settings that was read before them: they may be newer.
     settings_version: Option<i32>,
     claimed_at: OffsetDateTime,
     token: Uuid,

@@ -185,9 +185,9 @@ impl Beliefs {
         }
     }
 
-    /// What is about to be noted as accepted has waited for longer than a belief holds: however
-    /// often a size was refused, it is believed no longer than that.
-    pub fn delays(&mut self, size: KindCounts) {
+    /// Notes that what goes now has waited for longer than a belief holds: a refused size is then
+    /// believed no longer than that, however often it was refused.
+    pub fn has_delayed(&mut self, size: KindCounts) {
         for kind in size.kinds() {
             let belief = self.of_mut(kind);
             belief.refusals = belief.refusals.min(1);

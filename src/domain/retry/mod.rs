@@ -172,7 +172,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let after = match outcome {
         CreateOutcome::Accepted { id, completed, .. } => {
             if now - sent.waiting_since > MAX_BELIEF_AGE {
-                beliefs.delays(size);
+                beliefs.has_delayed(size);
             }
             beliefs.accepted(size, sent.limits, sent.others, now);
             rate = Some(RateLesson::Accepted);

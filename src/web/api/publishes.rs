@@ -104,6 +104,7 @@ impl PublishBody {
         })
     }
 
+    /// Whether it takes much memory to keep.
     fn is_large(&self) -> bool {
         let widened = self.widened.iter().map(|widened| widened.from.len());
         let lengths = || self.items.iter().map(String::len).chain(widened.clone());

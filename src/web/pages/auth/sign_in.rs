@@ -221,7 +221,7 @@ pub(crate) async fn check(
     }
 }
 
-/// Whether the code is right. A code works once, for one form however often that is sent.
+/// Whether the code is right. A code works once, or for a second press of the same form.
 async fn passes_second_step(
     state: &AppState,
     secret: &SecretString,
