@@ -53,9 +53,11 @@ pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
 fn common_headers(state: &AppState) -> impl Fn(Response) -> Response + Clone + use<> {
     let (state, common) = (state.clone(), Arc::new(headers(state)));
     move |mut response: Response| {
-        let own = std::mem::replace(response.headers_mut(), (*common).clone());
         let headers = response.headers_mut();
-        headers.extend(own);
+        headers.reserve(common.len());
+        for (name, value) in common.iter() {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
         if state.stop.is_cancelled() {
             // Clients leave by themselves before the listener is closed.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -118,6 +118,43 @@ async fn twenty_at_once_are_one_publish() {
     assert_eq!(service.sandbox.outcomes().await, ["Accepted"]);
 }
 
+/// They are written in one statement, which one repeat makes fail.
+#[tokio::test]
+async fn repeats_among_new_publishes_are_told_apart() {
+    let service = Stepped::start().await;
+    let first = service.api.post(&[("idempotency-key", "0")], BODY).await;
+    let calls: Vec<_> = (0..40)
+        .map(|n| {
+            let (api, key) = (service.api.clone(), (n % 20).to_string());
+            tokio::spawn(async move {
+                let body = if n == 20 {
+                    r#"{"everything": true}"#
+                } else {
+                    BODY
+                };
+                (n, api.post(&[("idempotency-key", &key)], body).await)
+            })
+        })
+        .collect();
+    let mut ids = BTreeSet::new();
+    for call in calls {
+        let (n, answer) = call.await.unwrap();
+        if n == 20 {
+            assert_eq!(answer.status, 422, "another body");
+            continue;
+        }
+        assert_eq!(answer.status, 202, "{}", answer.json());
+        let id = answer.json()["id"].clone();
+        if n == 0 {
+            assert_eq!(id, first.json()["id"]);
+        }
+        ids.insert(id.to_string());
+    }
+    assert_eq!(ids.len(), 20);
+    let stored = service.database.count("SELECT count(*) FROM publish").await;
+    assert_eq!(stored, 20);
+}
+
 #[tokio::test]
 async fn a_key_holds_across_replicas_and_after_a_crash() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);

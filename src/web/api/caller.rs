@@ -99,14 +99,14 @@ impl FromRequest<AppState> for Call {
             None => {
                 let authenticated = bearing(state, &name, &parts)?;
                 must_be_json(&parts.headers)?;
-                let (bytes, permit) = read(state, body, authenticated.proof).await?;
+                let (bytes, permit) = read(state, body, Some(authenticated.proof)).await?;
                 (authenticated, bytes, permit)
             }
             Some(signature) => {
-                let bytes = Bytes::from_request(Request::new(body), state).await?;
+                let (bytes, permit) = read(state, body, None).await?;
                 let authenticated = signed(state, &name, &parts, signature, &bytes).await?;
                 must_be_json(&parts.headers)?;
-                (authenticated, bytes, None)
+                (authenticated, bytes, permit)
             }
         };
         let Authenticated {
@@ -138,8 +138,12 @@ impl FromRequest<AppState> for Call {
     }
 }
 
-/// Reads a body. A large one takes one of the permits of its proof.
-async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Permit>)> {
+/// Reads a body. A large one takes one of the permits of its proof, where that is known by now.
+async fn read(
+    state: &AppState,
+    mut body: Body,
+    proof: Option<Proof>,
+) -> Result<(Bytes, Option<Permit>)> {
     let (mut read, mut permit) = (Vec::new(), None);
     // Asked for more than its length, a body first wakes its connection, which says that it has
     // ended.
@@ -150,7 +154,9 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if permit.is_none() && read.len() + data.len() > LARGE_BYTES {
+        if let (Some(proof), None) = (proof, &permit)
+            && read.len() + data.len() > LARGE_BYTES
+        {
             permit = Some(state.turns.bodies.acquire(proof).await?);
         }
         read.extend_from_slice(&data);
