@@ -15,6 +15,7 @@
 //! limit for that.
 
 mod connections;
+mod rewake;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connections::{Connection, ConnectionTable, Watched};
+use self::rewake::Rewake;
 use crate::config::ServeOptions;
 
 /// Room for a request's head, and for what is read of a body at a time.
@@ -94,6 +96,7 @@ pub(crate) async fn serve(
             let connection = table.add(peer.ip().to_canonical());
             let service = answering(routes.clone(), peer, Arc::clone(&connection));
             let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            let served = Rewake::new(served);
             tasks.spawn(async move {
                 tokio::select! {
                     ended = served => if let Err(error) = ended {
