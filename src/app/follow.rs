@@ -36,7 +36,7 @@ pub(super) async fn follow(state: AppState, replica: Uuid) {
                     .collect();
                 for change in &heard {
                     match change {
-                        Changes::Work(site) => state.wake.published([*site]),
+                        Changes::Work(site) => state.wake.published([*site]).await,
                         Changes::Sites | Changes::Anything => state.wake.wake(),
                         Changes::State(_) => {}
                     }

@@ -1,5 +1,6 @@
 //! Putting together what the service is made of.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use tokio::task::JoinSet;
@@ -70,9 +71,12 @@ pub(super) async fn wire(
     };
     let inbox = Inbox::start(store.clone(), &tasks, &stop, {
         let wake = wake.clone();
-        move |sites| {
-            wake.published(sites.iter().copied());
-            publish_notifier.published(sites);
+        move |sites: BTreeSet<_>| {
+            let (wake, publish_notifier) = (wake.clone(), publish_notifier.clone());
+            async move {
+                wake.published(sites.iter().copied()).await;
+                publish_notifier.published(sites);
+            }
         }
     });
     let tester = Tester {

@@ -140,7 +140,7 @@ async fn the_service_ends_when_a_writer_panics() {
         publisher: Publisher::Signature,
     };
     let (store, tasks) = (state.store.clone(), TaskTracker::new());
-    let inbox = Inbox::start(store, &tasks, &state.stop, |_| panic!("a bug"));
+    let inbox = Inbox::start(store, &tasks, &state.stop, async |_| panic!("a bug"));
     assert_eq!(inbox.accept(publish).await, Ok(Acceptance::Stored));
     let running = app.run(std::future::pending());
     let ended = tokio::time::timeout(TIMEOUT, running).await;

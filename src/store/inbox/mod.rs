@@ -113,11 +113,11 @@ struct WriterHandle {
 }
 
 impl WriterHandle {
-    fn start(
+    fn start<F: Future<Output = ()> + Send>(
         store: Store,
         tasks: &TaskTracker,
         stop: &CancellationToken,
-        stored: Arc<impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static>,
+        stored: Arc<impl Fn(BTreeSet<SiteId>) -> F + Send + Sync + 'static>,
     ) -> Self {
         let (news, heard) = mpsc::channel(1);
         let waiting = Arc::new(Queue::default());
@@ -139,11 +139,11 @@ impl Inbox {
     /// Starts the writers on `tasks`. After each transaction they call `stored` with the sites at
     /// which something was published, and end when the last [`Inbox`] is gone. One that panics
     /// stops the service, which could accept nothing of its weight any more.
-    pub fn start(
+    pub fn start<F: Future<Output = ()> + Send>(
         store: Store,
         tasks: &TaskTracker,
         stop: &CancellationToken,
-        stored: impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static,
+        stored: impl Fn(BTreeSet<SiteId>) -> F + Send + Sync + 'static,
     ) -> Self {
         let stored = Arc::new(stored);
         Self {
@@ -204,7 +204,11 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut news: mpsc::Receiver<()>, stored: impl Fn(BTreeSet<SiteId>)) {
+    async fn run<F: Future<Output = ()>>(
+        mut self,
+        mut news: mpsc::Receiver<()>,
+        stored: impl Fn(BTreeSet<SiteId>) -> F,
+    ) {
         loop {
             let batch = self.waiting.take();
             if batch.is_empty() {
@@ -222,14 +226,8 @@ impl Writer {
                 }
             }
             let sites = batch.iter().map(|entry| entry.publish.site).collect();
-            let is_lone = batch.len() == 1;
             self.write(batch).await;
-            if is_lone {
-                // Whoever waits for it is answered before the dispatcher takes their processor, a
-                // fifth sooner. In a storm, the next batch would have to wait for all the answers.
-                tokio::task::yield_now().await;
-            }
-            stored(sites);
+            stored(sites).await;
         }
     }
 
