@@ -1,6 +1,6 @@
 //! The statements that store publishes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use sqlx::error::DatabaseError;
@@ -27,17 +27,25 @@ pub(super) async fn insert(
         stored => return stored.map(|()| vec![Acceptance::Stored; publishes.len()]),
     }
     let repeats = repeats(connection, publishes).await?;
-    let is_new = |publish: &&NewPublish| !repeats.contains(&publish.id);
+    let is_new = |publish: &&NewPublish| !repeats.contains_key(&publish.id);
     let new: Vec<_> = publishes.iter().copied().filter(is_new).collect();
     insert_all(connection, &new).await?;
     let mut outcomes = Vec::with_capacity(publishes.len());
     for publish in publishes {
-        outcomes.push(match is_new(publish) {
-            true => Acceptance::Stored,
-            false => earlier_of(connection, publish).await?,
+        outcomes.push(match repeats.get(&publish.id) {
+            None | Some(Repeated::Itself) => Acceptance::Stored,
+            Some(Repeated::Another) => earlier_of(connection, publish).await?,
         });
     }
     Ok(outcomes)
+}
+
+/// What a publish repeats.
+enum Repeated {
+    /// It is stored: the first commit's answer was lost. Then all that were written with it are, and
+    /// to ask for each of them would take longer than the database has for an answer.
+    Itself,
+    Another,
 }
 
 fn is_repeat(error: &sqlx::Error) -> bool {
@@ -122,13 +130,15 @@ async fn insert_all(connection: &mut PgConnection, publishes: &[&NewPublish]) ->
 async fn repeats(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
-) -> sqlx::Result<HashSet<Uuid>> {
+) -> sqlx::Result<HashMap<Uuid, Repeated>> {
     let keys = column(publishes, |publish| {
         let key = publish.idempotency_key.as_ref();
         key.map(|key| key.key.as_str())
     });
-    let stored = sqlx::query_scalar!(
-        r#"SELECT id as "id!" FROM unnest($1::int[], $2::uuid[], $3::text[]) AS given (site_id, id, key)
+    let stored = sqlx::query!(
+        r#"SELECT id as "id!",
+                  (SELECT true FROM publish p WHERE p.site_id = given.site_id AND p.id = given.id) as is_itself
+           FROM unnest($1::int[], $2::uuid[], $3::text[]) AS given (site_id, id, key)
            WHERE (SELECT true FROM publish p WHERE p.site_id = given.site_id AND p.id = given.id)
               OR (SELECT true FROM publish p WHERE p.site_id = given.site_id AND p.idempotency_key = given.key)"#,
         &column(publishes, |publish| publish.site.0),
@@ -140,7 +150,14 @@ async fn repeats(
     let mut seen = HashSet::new();
     let of_these = publishes.iter().zip(&keys).filter_map(|(publish, key)| {
         let is_first = seen.insert((publish.site, (*key)?));
-        (!is_first).then_some(publish.id)
+        (!is_first).then_some((publish.id, Repeated::Another))
+    });
+    let stored = stored.into_iter().map(|row| {
+        let repeated = match row.is_itself {
+            Some(true) => Repeated::Itself,
+            _ => Repeated::Another,
+        };
+        (row.id, repeated)
     });
     Ok(of_these.chain(stored).collect())
 }
