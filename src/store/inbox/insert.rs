@@ -11,10 +11,13 @@ use super::{Acceptance, AcceptedPublish, IdempotencyKey, NewPublish, SiteId};
 use crate::domain::{Item, KindCounts, Widened};
 use crate::store::{column, integer};
 
-/// Stores publishes: many in one statement, whether or not some repeat earlier ones.
+/// Stores publishes: many in one statement, whether or not some repeat earlier ones. `repeats_come`
+/// says whether some of the last did: then they are found before a statement fails that all wait
+/// for.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
+    repeats_come: &mut bool,
 ) -> sqlx::Result<Vec<Acceptance>> {
     if let [publish] = publishes {
         return Ok(vec![match insert_one(connection, publish).await? {
@@ -22,11 +25,14 @@ pub(super) async fn insert(
             false => earlier_of(connection, publish).await?,
         }]);
     }
-    match insert_all(connection, publishes).await {
-        Err(error) if is_repeat(&error) => {}
-        stored => return stored.map(|()| vec![Acceptance::Stored; publishes.len()]),
+    if !*repeats_come {
+        match insert_all(connection, publishes).await {
+            Err(error) if is_repeat(&error) => {}
+            stored => return stored.map(|()| vec![Acceptance::Stored; publishes.len()]),
+        }
     }
     let repeats = repeats(connection, publishes).await?;
+    *repeats_come = !repeats.is_empty();
     let is_new = |publish: &&NewPublish| !repeats.contains_key(&publish.id);
     let new: Vec<_> = publishes.iter().copied().filter(is_new).collect();
     insert_all(connection, &new).await?;

@@ -124,6 +124,7 @@ impl WriterHandle {
         let writer = Writer {
             store,
             connection: None,
+            repeats_come: false,
             waiting: Arc::clone(&waiting),
         };
         let stops_all = stop.clone().drop_guard();
@@ -200,6 +201,8 @@ struct Writer {
     /// Kept while publishes keep coming: the pool checks with a round trip that each one it gets
     /// back still works.
     connection: Option<PoolConnection<Postgres>>,
+    /// Whether some of those that were last written together repeated others.
+    repeats_come: bool,
     waiting: Arc<Queue>,
 }
 
@@ -282,7 +285,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.store.pool.acquire().await?),
         };
-        insert(connection, publishes).await
+        insert(connection, publishes, &mut self.repeats_come).await
     }
 }
 
