@@ -3,8 +3,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -328,34 +326,4 @@ async fn a_panic_gives_its_place_back() {
     let mut next = service.connect();
     next.get("/").await;
     assert!(next.answer().await.ends_with("hello"));
-}
-
-/// One that always has something to answer.
-#[tokio::test]
-async fn whoever_pipelines_leaves_others_their_turn() {
-    let answered = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&answered);
-    let router = Router::new().route(
-        "/",
-        get(async move || counted.fetch_add(1, Ordering::Relaxed).to_string()),
-    );
-    let (door, pipes) = mpsc::unbounded_channel();
-    tokio::spawn(serve(
-        Pipes(pipes),
-        router,
-        options(),
-        CancellationToken::new(),
-    ));
-    let (mut near, far) = duplex(1 << 20);
-    let requests = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000);
-    near.write_all(requests.as_bytes()).await.unwrap();
-    door.send((far, (HOME, 4_321).into())).unwrap();
-    let (mut before, mut most) = (0, 0);
-    while before < 1_000 {
-        tokio::task::yield_now().await;
-        let now = answered.load(Ordering::Relaxed);
-        most = most.max(now - before);
-        before = now;
-    }
-    assert!(most <= 64, "{most} answers in one turn");
 }
