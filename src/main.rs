@@ -11,7 +11,13 @@ use skycms_cdn::cli::{Arguments, CliError, Command};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{self, Config};
 use skycms_cdn::{logging, process};
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
+
+/// A publish makes some sixty small allocations, most of which another thread frees: docs/PERFORMANCE.md
+/// says what jemalloc is worth.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How long the process waits, at its end, for what cannot be stopped, such as the system's look-up
 /// of a name.
