@@ -135,8 +135,8 @@ impl Background {
         let heard = changes.subscribe();
         let waiters = state.publish_waiters.clone();
         until_stop(state, waiters.follow(store.clone(), heard));
-        until_stop(state, self.edge.run());
-        until_stop(state, self.notifier.run());
+        until_stop(state, self.edge.run(changes.subscribe()));
+        until_stop(state, self.notifier.run(changes.subscribe()));
         until_stop(state, janitor::run(store.clone(), clock.clone(), days));
         let heard = changes.subscribe();
         let sweeping = janitor::follow(store.clone(), clock.clone(), days, heard);

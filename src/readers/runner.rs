@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::store::{StoreError, within};
+use crate::store::{ChangeReader, StoreError, within};
 
 /// The pause between two looks for due work.
 const TICK: Duration = Duration::from_secs(1);
+/// After this many looks that found none, the next one waits for news. The last look at the edge of a
+/// page comes before that, a minute after the one before.
+const QUIET: usize = 90;
+/// How long it waits at most: news may be lost, and nobody announces that something is due again.
+const QUIET_PAUSE: Duration = Duration::from_secs(20);
 /// How much is worked on at once. Most of it waits for somebody else's server, and what hangs must
 /// leave places to the rest.
 const AT_ONCE: usize = 128;
@@ -40,14 +45,23 @@ pub struct Runner<W>(pub W);
 impl<W: Worker> Runner<W> {
     /// Looks for what is due now and then, forever. What is under way when this is dropped is
     /// given up: its lease runs out, and whoever claims it next does it again.
-    pub async fn run(self) {
+    pub async fn run(self, mut news: ChangeReader) {
         let mut tasks = JoinSet::new();
+        let mut looks_without_work = QUIET;
         loop {
             while tasks.try_join_next().is_some() {}
-            if let Err(error) = within(CLAIM_LIMIT, self.start_due(&mut tasks)).await {
-                tracing::warn!(%error, "{}", W::TROUBLE);
+            // What changed until now is found by looking.
+            news.catch_up();
+            match within(CLAIM_LIMIT, self.start_due(&mut tasks)).await {
+                Ok(0) if tasks.is_empty() => looks_without_work += 1,
+                Ok(_) => looks_without_work = 0,
+                Err(error) => tracing::warn!(%error, "{}", W::TROUBLE),
             }
             tokio::time::sleep(TICK).await;
+            if looks_without_work > QUIET {
+                // Either way it is time to look.
+                let _ = tokio::time::timeout(QUIET_PAUSE, news.any_state()).await;
+            }
         }
     }
 

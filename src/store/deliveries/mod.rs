@@ -10,6 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::endpoints::known_events;
+use super::listen::announce_change;
 use super::seal::SecretOf;
 use super::{FormHash, Result, SealError, SiteId, Store, integer};
 use crate::domain::HookSecret;
@@ -257,6 +258,7 @@ impl Store {
         )
         .execute(&mut *answer.tx)
         .await?;
+        announce_change(&mut answer.tx, site).await?;
         let sent = answer.end(done.rows_affected() > 0).await?;
         Ok(sent.map(|(_, is_first)| is_first))
     }
@@ -289,6 +291,7 @@ impl Store {
         )
         .execute(&mut *answer.tx)
         .await?;
+        announce_change(&mut answer.tx, site).await?;
         let sent = answer.end(done.rows_affected() > 0).await?;
         Ok(sent.map(|(_, is_first)| is_first))
     }
