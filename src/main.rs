@@ -14,8 +14,7 @@ use skycms_cdn::{logging, process};
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
 
-/// A publish makes some sixty small allocations, most of which another thread frees: docs/PERFORMANCE.md
-/// says what jemalloc is worth.
+/// A publish makes many small allocations. docs/PERFORMANCE.md says what this allocator gains.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -9,8 +9,8 @@ use crate::store::{ChangeReader, StoreError, within};
 
 /// The pause between two looks for due work.
 const TICK: Duration = Duration::from_secs(1);
-/// After this many looks that found none, the next one waits for news. The last look at the edge of a
-/// page comes before that, a minute after the one before.
+/// After this many looks that found nothing, the next one waits for news. A stale page is fetched for
+/// the last time before that: a minute after the fetch before it.
 const QUIET: usize = 90;
 /// How long it waits at most: news may be lost, and nobody announces that something is due again.
 const QUIET_PAUSE: Duration = Duration::from_secs(20);
